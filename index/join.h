@@ -1,0 +1,195 @@
+/* join: scores of many pairs of rows at once, and the few best of them per row. The inside of knn.c.
+ *
+ * A *pack* holds rows in the form that a kernel reads: groups of `nr` rows (a panel), and in a panel, word after word,
+ * the nr rows' 32-bit words side by side. A word is one float, two bf16 or four int8. A kernel multiplies a block of rows A
+ * (panels of `mr` rows) with one panel of columns B and reports the pairs whose score reaches the smaller of the row's
+ * and the column's threshold. Scores are in the pack's own unit: sim * 1/unit.
+ *
+ * A score is an estimate of the pair's true similarity sim (fw_dot of the fp16 rows). |unit * score - sim| is bounded by
+ * Cauchy-Schwarz from what each row lost: err (rounding, within the scored subspace) and rest (length outside of it):
+ *     err_i (norm_j + err_j) + norm_i err_j + rest_i rest_j + rounding of the two sums.
+ */
+#ifndef FW_JOIN_H
+#define FW_JOIN_H
+
+#include "vectors.h"
+
+/* Rows of a block of A: a multiple of every kernel's mr and nr; 480 rows of 512 bf16 are half of a 1 MB L2. */
+#define FW_JOIN_ROWS 480
+
+enum fw_word { FW_WORD_F32, FW_WORD_BF16, FW_WORD_INT8 };
+
+/* One call of a kernel: `panels` panels of A against one panel of B. Outputs are written as hits in order of rows;
+ * room for panels * mr * nr + 16 of them. */
+typedef struct fw_strip {
+    const uint32_t *a;    /* panels x words x mr */
+    const int32_t *bias;  /* int8: starting value per row of A (cancels the +128 of B); else unused */
+    const float *row_min; /* threshold per row of A */
+    size_t panels, words;
+    const uint32_t *b;    /* words x nr */
+    const float *col_min; /* nr thresholds; +inf: the row's alone counts */
+    uint32_t *where;      /* out: row << 16 | column */
+    float *score;         /* out */
+    float *scratch;       /* FW_JOIN_ROWS x nr floats, for kernels that need them */
+} fw_strip;
+
+typedef struct fw_kernel {
+    const char *name;
+    enum fw_word word;
+    int mr, nr;
+    size_t (*strip)(const fw_strip *s); /* returns the number of hits */
+    bool (*usable)(void);               /* may this CPU run it? */
+} fw_kernel;
+
+/* The named kernel, or the best usable one for NULL; NULL if there is none of that name or the CPU lacks it. */
+const fw_kernel *fw_kernel_find(const char *name);
+const fw_kernel *fw_kernel_at(size_t i); /* i-th of all kernels, best first; NULL past the end */
+
+/* How rows become words: a rotation into the subspace that the data span (int8 only) and a scale. */
+typedef struct fw_quant {
+    const fw_kernel *kern;
+    int dim, dims;       /* input components; components that are scored */
+    float *rotation;     /* dims x dim, orthonormal rows; NULL: identity */
+    float step;          /* int8: value of one unit of a component */
+    double energy_lost;  /* mean share of the squared length outside of the subspace, on the sample */
+} fw_quant;
+
+/* Choose rotation and scale from a sample of the rows `row` (n of them). */
+fw_quant *fw_quant_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_kernel *kern, uint64_t seed);
+void fw_quant_free(fw_quant *q);
+
+typedef struct fw_pack {
+    const fw_quant *q;
+    size_t n, panels, words;
+    uint32_t *word;              /* panels x words x nr; int8 with 128 added to every byte */
+    float *norm, *err, *rest;    /* per row, each rounded up a little */
+    float norm_max, err_max, rest_max;
+} fw_pack;
+
+/* Pack rows row[0..n-1] of v in that order. Parallel. */
+fw_pack *fw_pack_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_quant *q);
+void fw_pack_free(fw_pack *p);
+/* Copy rows pick[0..count-1] of p (count <= FW_JOIN_ROWS) into A form; `a` has room for FW_JOIN_ROWS x words words,
+ * bias for FW_JOIN_ROWS. Rows that fill up the last panel are zero. Returns the number of A panels. */
+size_t fw_pack_rows(const fw_pack *p, const uint32_t *pick, size_t count, uint32_t *a, int32_t *bias);
+/* Bound on |unit * score - sim| between row i of p and any row of `other`. */
+float fw_pack_bound(const fw_pack *p, size_t i, const fw_pack *other);
+float fw_pack_unit(const fw_pack *p);
+
+/* The best `keep` of all candidates that were offered to a row, kept lazily: a list of up to `cap` keys is cut back to `keep` when
+ * it is full, and its threshold is then the worst key kept. What was dropped has a score <= threshold. Ordered by (score
+ * descending, id ascending), so the result does not depend on the order of the offers. */
+typedef struct fw_cand {
+    size_t n;
+    uint32_t keep, cap;
+    uint64_t *key; /* n x cap */
+    uint32_t *len;
+    float *min;    /* threshold, -inf until something was dropped */
+} fw_cand;
+
+void fw_cand_init(fw_cand *c, size_t n, uint32_t keep, uint32_t cap);
+void fw_cand_reset(fw_cand *c, size_t n);
+void fw_cand_free(fw_cand *c);
+void fw_cand_cut(fw_cand *c, size_t row);
+
+/* (score, id) as one number: larger is better. */
+static inline uint64_t fw_key(float score, uint32_t id)
+{
+    union {
+        float f;
+        uint32_t u;
+    } x = {score};
+    x.u ^= x.u >> 31 ? 0xFFFFFFFFu : 0x80000000u;
+    return (uint64_t)x.u << 32 | (uint32_t)~id;
+}
+static inline uint32_t fw_key_id(uint64_t key)
+{
+    return ~(uint32_t)key;
+}
+static inline float fw_key_score(uint64_t key)
+{
+    union {
+        uint32_t u;
+        float f;
+    } x = {(uint32_t)(key >> 32)};
+    x.u ^= x.u >> 31 ? 0x80000000u : 0xFFFFFFFFu;
+    return x.f;
+}
+static inline void fw_cand_offer(fw_cand *c, size_t row, float score, uint32_t id)
+{
+    if (!(score >= c->min[row])) return;
+    c->key[row * c->cap + c->len[row]++] = fw_key(score, id);
+    if (c->len[row] == c->cap) fw_cand_cut(c, row);
+}
+/* Move the k largest of n keys to the front (any order); returns the smallest of them. 0 < k <= n; keys differ. */
+uint64_t fw_key_select(uint64_t *key, size_t n, size_t k);
+/* Largest first. */
+void fw_key_sort(uint64_t *key, size_t n);
+
+/* The true similarities of row `row` of v to rows `id` of w: out[i] == fw_dot(v[row], w[id[i]]). `query` holds dim
+ * 2 floats of scratch. */
+void fw_rank_dots(const fw_vectors *v, size_t row, const fw_vectors *w, const uint32_t *id, size_t n, float *query,
+                  float *out);
+
+/* C (m x n) = A (m x k) B^T (n x k), all row-major: the only door to BLAS. One thread; callers run in parallel. */
+void fw_gemm_nt(size_t m, size_t n, size_t k, const float *a, const float *b, float *c);
+/* C (m x n) = A^T B with A k x m and B k x n. */
+void fw_gemm_tn(size_t m, size_t n, size_t k, const float *a, const float *b, float *c);
+/* Eigenvectors (row i of a, in place) and eigenvalues, ascending, of the symmetric n x n matrix a. 0, or LAPACK's info. */
+int fw_eigen(int n, double *a, double *value);
+
+/* Offer every pair of p's rows to both rows' lists in c (ids: positions in p). Parallel. */
+FW_MUST_USE int fw_join_self(const fw_pack *p, fw_cand *c, fw_err *e);
+
+/* One thread's workspace for scoring a block of rows against panels. */
+typedef struct fw_block {
+    size_t count;       /* rows of the block */
+    uint32_t *a;        /* A panels */
+    int32_t *bias;
+    float row_min[FW_JOIN_ROWS], col_min[64];
+    fw_strip strip;
+    float *query;       /* 2 x dim, for fw_rank_dots */
+} fw_block;
+void fw_block_init(fw_block *b, const fw_pack *p);
+void fw_block_free(fw_block *b);
+/* Load rows pick[0..count-1] of p; thresholds start at -inf. */
+void fw_block_load(fw_block *b, const fw_pack *p, const uint32_t *pick, size_t count);
+/* Score against panel `panel` of g; returns the number of hits in b->strip.where / score. */
+size_t fw_block_score(fw_block *b, const fw_pack *g, size_t panel);
+static inline size_t fw_hit_row(const fw_block *b, size_t hit)
+{
+    return b->strip.where[hit] >> 16;
+}
+static inline size_t fw_hit_col(const fw_block *b, size_t hit)
+{
+    return b->strip.where[hit] & 0xFFFFu;
+}
+
+#define FW_JOIN_KEEP_MAX 4096 /* longest list that is re-scored */
+
+/* A search of probes in a gallery (for the self-graph both are the same). Results go straight into the arrays of a graph:
+ * probe p's at off[probe_row[p]], as many as `width[p]`, or k where width is NULL. */
+typedef struct fw_search {
+    const fw_vectors *probe_v, *gallery_v;
+    const uint32_t *probe_row, *gallery_row; /* dataset row of each position of the packs */
+    const fw_pack *probe, *gallery;
+    bool self;        /* a row does not find itself */
+    uint32_t k, keep; /* results per probe; candidates re-scored per probe */
+    const uint64_t *off;
+    uint32_t *id;
+    float *sim;
+    uint32_t *open;   /* probes whose first answer is not certified */
+    size_t open_count;
+} fw_search;
+
+/* Fill results by the symmetric join (self only; lists of all rows in memory), or block by block. Both leave the
+ * uncertified probes in s->open; fw_search_redo then answers those exactly. */
+FW_MUST_USE int fw_search_symmetric(fw_search *s, fw_err *e);
+FW_MUST_USE int fw_search_blocks(fw_search *s, fw_err *e);
+FW_MUST_USE int fw_search_redo(fw_search *s, fw_err *e);
+size_t fw_search_symmetric_bytes(const fw_search *s);
+/* Re-score the candidates key[0..len-1] (gallery positions) of probe p and write its results; true if certified, given that
+ * dropped candidates scored at most `min`. The keys are overwritten. */
+bool fw_search_finish(const fw_search *s, float *query, size_t p, uint64_t *key, size_t len, float min);
+
+#endif

@@ -1,0 +1,301 @@
+/* From fp16 rows to the words that kernels read: rotation, rounding, and how much each row lost by it. */
+#include "join.h"
+
+#include <math.h>
+#include <string.h>
+
+#define FP_EPS 0x1p-24f /* unit roundoff of fp32 */
+
+/* Rows that the rotation is computed from. Second moments of 512 dimensions: 8192 rows give the 192-dimensional
+ * subspace of face embeddings to where the energy lost on other rows is within 2 % of that on the sample. */
+#define SAMPLE 8192
+
+/* Share of the squared length that may lie outside of the subspace, mean over rows. It enters the bound as the product of
+ * two rows' rests, 1e-4 at the mean, 1 % of the rounding error of int8. */
+#define ENERGY_LOST 1e-4
+
+static float *sample_rows(const fw_vectors *v, const uint32_t *row, size_t n, size_t *count)
+{
+    size_t s = n < SAMPLE ? n : SAMPLE;
+    float *x = fw_alloc(s * (size_t)v->dim, sizeof *x);
+    for (size_t i = 0; i < s; i++) fw_vectors_get(v, row[i * n / s], x + i * (size_t)v->dim);
+    *count = s;
+    return x;
+}
+
+/* Orthonormal rows by Gram-Schmidt, twice for full accuracy. */
+static void orthonormalise(double *m, size_t rows, size_t cols)
+{
+    for (size_t i = 0; i < rows; i++)
+        for (int pass = 0; pass < 2; pass++) {
+            double *x = m + i * cols, norm = 0;
+            for (size_t j = 0; j < i; j++) {
+                double *y = m + j * cols, d = 0;
+                for (size_t c = 0; c < cols; c++) d += x[c] * y[c];
+                for (size_t c = 0; c < cols; c++) x[c] -= d * y[c];
+            }
+            for (size_t c = 0; c < cols; c++) norm += x[c] * x[c];
+            for (size_t c = 0; c < cols; c++) x[c] /= sqrt(norm);
+        }
+}
+
+/* A random rotation spreads each row's length evenly over the components, so that one step serves all of them. */
+static double *random_rotation(size_t n, uint64_t seed)
+{
+    fw_rng rng = {seed ^ 0x726F74u};
+    double *m = fw_alloc(n * n, sizeof *m);
+    for (size_t i = 0; i < n * n; i++) m[i] = fw_rng_normal(&rng);
+    orthonormalise(m, n, n);
+    return m;
+}
+
+/* Smallest multiple of 32 dimensions that loses no more than ENERGY_LOST; all of them when that saves under a tenth. */
+static int choose_dims(const double *value, int dim, double *lost)
+{
+    double total = 0, gone = 0;
+    for (int i = 0; i < dim; i++) total += value[i];
+    int drop = 0;
+    while (drop < dim && gone + value[drop] <= ENERGY_LOST * total) gone += value[drop++];
+    int dims = (dim - drop + 31) / 32 * 32;
+    if (dims > dim - dim / 10) dims = dim;
+    gone = 0;
+    for (int i = 0; i < dim - dims; i++) gone += value[i];
+    *lost = total > 0 ? fmax(gone / total, 0) : 0;
+    return dims;
+}
+
+/* q->rotation = random rotation x leading eigenvectors of the second moments (not centred: dot products are not). */
+static void find_rotation(fw_quant *q, const float *x, size_t count, uint64_t seed)
+{
+    size_t dim = (size_t)q->dim;
+    float *moment = fw_alloc(dim * dim, sizeof *moment);
+    double *vec = fw_alloc(dim * dim, sizeof *vec), *value = FW_ARRAY(double, dim);
+    fw_gemm_tn(dim, dim, count, x, x, moment);
+    for (size_t i = 0; i < dim * dim; i++) vec[i] = moment[i];
+    if (fw_eigen(q->dim, vec, value)) { /* no convergence: keep all axes */
+        memset(vec, 0, dim * dim * sizeof *vec);
+        for (size_t i = 0; i < dim; i++) value[i] = vec[i * dim + i] = 1;
+    }
+    q->dims = choose_dims(value, q->dim, &q->energy_lost);
+    size_t dims = (size_t)q->dims, skip = dim - dims;
+    orthonormalise(vec + skip * dim, dims, dim);
+    double *spin = random_rotation(dims, seed), *sum = FW_ARRAY(double, dim);
+    q->rotation = fw_alloc(dims * dim, sizeof *q->rotation);
+    for (size_t i = 0; i < dims; i++) {
+        memset(sum, 0, dim * sizeof *sum);
+        for (size_t j = 0; j < dims; j++)
+            for (size_t c = 0; c < dim; c++) sum[c] += spin[i * dims + j] * vec[(skip + j) * dim + c];
+        for (size_t c = 0; c < dim; c++) q->rotation[i * dim + c] = (float)sum[c];
+    }
+    fw_free(moment), fw_free(vec), fw_free(value), fw_free(spin), fw_free(sum);
+}
+
+static int quantise(float x, float inv)
+{
+    float y = rintf(x * inv);
+    return (int)(y < -127 ? -127 : y > 127 ? 127 : y);
+}
+
+/* The step with the smallest mean + largest rounding error of a row, the two that enter a row's bound. */
+static float choose_step(const float *y, size_t count, size_t dims)
+{
+    double square = 0, best = INFINITY;
+    for (size_t i = 0; i < count * dims; i++) square += (double)y[i] * y[i];
+    float sigma = (float)sqrt(square / (double)(count * dims)), chosen = sigma;
+    for (float clip = 2.5f; clip <= 6; clip += 0.25f) {
+        float step = sigma * clip / 127;
+        double mean = 0, worst = 0;
+        for (size_t i = 0; i < count; i++) {
+            double err = 0;
+            for (size_t c = 0; c < dims; c++) {
+                double d = (double)y[i * dims + c] - (double)step * quantise(y[i * dims + c], 1 / step);
+                err += d * d;
+            }
+            mean += sqrt(err) / (double)count;
+            worst = fmax(worst, sqrt(err));
+        }
+        if (mean + worst < best) best = mean + worst, chosen = step;
+    }
+    return chosen;
+}
+
+fw_quant *fw_quant_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_kernel *kern, uint64_t seed)
+{
+    fw_quant *q = FW_NEW(fw_quant);
+    *q = (fw_quant){.kern = kern, .dim = v->dim, .dims = v->dim, .step = 1};
+    if (kern->word != FW_WORD_INT8 || !n) return q;
+    size_t count, few;
+    float *x = sample_rows(v, row, n, &count);
+    find_rotation(q, x, count, seed);
+    few = count < 512 ? count : 512;
+    float *y = fw_alloc(few * (size_t)q->dims, sizeof *y), *some = fw_alloc(few * (size_t)q->dim, sizeof *some);
+    for (size_t i = 0; i < few; i++)
+        memcpy(some + i * (size_t)q->dim, x + i * count / few * (size_t)q->dim, (size_t)q->dim * sizeof *x);
+    fw_gemm_nt(few, (size_t)q->dims, (size_t)q->dim, some, q->rotation, y);
+    q->step = choose_step(y, few, (size_t)q->dims);
+    fw_free(x), fw_free(y), fw_free(some);
+    return q;
+}
+
+void fw_quant_free(fw_quant *q)
+{
+    if (!q) return;
+    fw_free(q->rotation);
+    fw_free(q);
+}
+
+static uint16_t to_bf16(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return (uint16_t)((u + 0x7FFFu + (u >> 16 & 1u)) >> 16);
+}
+
+static float from_bf16(uint16_t h)
+{
+    uint32_t u = (uint32_t)h << 16;
+    float x;
+    memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+/* One row y (dims floats) into words at w, nr apart; returns the squared rounding error. */
+static double encode(const fw_quant *q, const float *y, uint32_t *w, size_t nr)
+{
+    double lost = 0;
+    size_t dims = (size_t)q->dims;
+    if (q->kern->word == FW_WORD_F32) {
+        for (size_t c = 0; c < dims; c++) memcpy(w + c * nr, y + c, sizeof *w);
+    } else if (q->kern->word == FW_WORD_BF16) {
+        for (size_t c = 0; c < dims; c++) {
+            uint16_t h = to_bf16(y[c]);
+            double d = (double)y[c] - (double)from_bf16(h);
+            w[c / 2 * nr] |= (uint32_t)h << 16 * (c & 1);
+            lost += d * d;
+        }
+    } else {
+        float inv = 1 / q->step;
+        for (size_t c = 0; c < dims; c++) {
+            int s = quantise(y[c], inv);
+            double d = (double)y[c] - (double)q->step * s;
+            w[c / 4 * nr] ^= (uint32_t)(uint8_t)s << 8 * (c & 3);
+            lost += d * d;
+        }
+    }
+    return lost;
+}
+
+static double square(const float *x, size_t n)
+{
+    double s = 0;
+    for (size_t i = 0; i < n; i++) s += (double)x[i] * x[i];
+    return s;
+}
+
+/* Fill in what row i lost. The slack covers the fp32 rotation: n roundings in each of `dims` sums, and the rotation's own. */
+static void account(fw_pack *p, size_t i, double x2, double y2, double lost)
+{
+    const fw_quant *q = p->q;
+    double norm = sqrt(x2), slack = 0;
+    if (q->rotation) slack = norm * FP_EPS * sqrt(q->dims) * (q->dim + 4);
+    double out = fmax(x2 - y2, 0) + 2 * slack * norm;
+    p->norm[i] = (float)(norm * 1.000001);
+    p->err[i] = (float)((sqrt(lost) + slack) * 1.00001);
+    p->rest[i] = q->rotation && q->dims < q->dim ? (float)(sqrt(out) * 1.00001) : 0;
+}
+
+static void pack_panel(fw_pack *p, const fw_vectors *v, const uint32_t *row, size_t panel, float *x, float *y)
+{
+    const fw_quant *q = p->q;
+    size_t nr = (size_t)q->kern->nr, dim = (size_t)q->dim, dims = (size_t)q->dims, first = panel * nr;
+    size_t count = p->n - first < nr ? p->n - first : nr;
+    uint32_t *w = p->word + panel * p->words * nr;
+    for (size_t i = 0; i < count; i++) fw_vectors_get(v, row[first + i], x + i * dim);
+    if (q->rotation) fw_gemm_nt(count, dims, dim, x, q->rotation, y);
+    else y = x;
+    if (q->kern->word == FW_WORD_INT8)
+        for (size_t i = 0; i < p->words * nr; i++) w[i] = 0x80808080u; /* +128: the columns' bytes are unsigned */
+    for (size_t i = 0; i < count; i++) {
+        double lost = encode(q, y + i * dims, w + i, nr);
+        account(p, first + i, square(x + i * dim, dim), square(y + i * dims, dims), lost);
+    }
+}
+
+static float largest(const float *x, size_t n)
+{
+    float m = 0;
+    for (size_t i = 0; i < n; i++) m = x[i] > m ? x[i] : m;
+    return m;
+}
+
+fw_pack *fw_pack_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_quant *q)
+{
+    fw_pack *p = FW_NEW(fw_pack);
+    size_t nr = (size_t)q->kern->nr, per = q->kern->word == FW_WORD_INT8 ? 4 : q->kern->word == FW_WORD_BF16 ? 2 : 1;
+    *p = (fw_pack){.q = q, .n = n, .panels = (n + nr - 1) / nr, .words = ((size_t)q->dims + per - 1) / per};
+    p->word = fw_alloc_aligned(p->panels * nr * p->words, sizeof *p->word);
+    p->norm = FW_ARRAY(float, n);
+    p->err = FW_ARRAY(float, n);
+    p->rest = FW_ARRAY(float, n);
+#pragma omp parallel
+    {
+        float *x = fw_alloc(nr * (size_t)q->dim, sizeof *x), *y = fw_alloc(nr * (size_t)q->dims, sizeof *y);
+#pragma omp for schedule(dynamic, 16)
+        for (size_t i = 0; i < p->panels; i++) pack_panel(p, v, row, i, x, y);
+        fw_free(x), fw_free(y);
+    }
+    p->norm_max = largest(p->norm, n);
+    p->err_max = largest(p->err, n);
+    p->rest_max = largest(p->rest, n);
+    return p;
+}
+
+void fw_pack_free(fw_pack *p)
+{
+    if (!p) return;
+    fw_free(p->word);
+    fw_free(p->norm);
+    fw_free(p->err);
+    fw_free(p->rest);
+    fw_free(p);
+}
+
+static int32_t byte_sum(uint32_t w)
+{
+    return (int8_t)w + (int8_t)(w >> 8) + (int8_t)(w >> 16) + (int8_t)(w >> 24);
+}
+
+size_t fw_pack_rows(const fw_pack *p, const uint32_t *pick, size_t count, uint32_t *a, int32_t *bias)
+{
+    const fw_kernel *k = p->q->kern;
+    size_t mr = (size_t)k->mr, nr = (size_t)k->nr, panels = (count + mr - 1) / mr;
+    uint32_t flip = k->word == FW_WORD_INT8 ? 0x80808080u : 0;
+    if (count % mr) memset(a + (panels - 1) * mr * p->words, 0, mr * p->words * sizeof *a);
+    memset(bias, 0, panels * mr * sizeof *bias);
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t *from = p->word + pick[i] / nr * nr * p->words + pick[i] % nr;
+        uint32_t *to = a + i / mr * mr * p->words + i % mr;
+        int32_t sum = 0;
+        for (size_t w = 0; w < p->words; w++) {
+            uint32_t x = from[w * nr] ^ flip;
+            to[w * mr] = x;
+            sum += flip ? byte_sum(x) : 0;
+        }
+        bias[i] = -128 * sum;
+    }
+    return panels;
+}
+
+float fw_pack_unit(const fw_pack *p)
+{
+    return p->q->kern->word == FW_WORD_INT8 ? p->q->step * p->q->step : 1;
+}
+
+float fw_pack_bound(const fw_pack *p, size_t i, const fw_pack *o)
+{
+    double e = p->err[i] * ((double)o->norm_max + o->err_max) + (double)p->norm[i] * o->err_max +
+               (double)p->rest[i] * o->rest_max;
+    /* fw_dot adds dim / 8 + 3 times, a float kernel dim times in two roundings; the score's own scaling once */
+    double sums = FP_EPS * (2.2 * p->q->dim + 16) * p->norm[i] * o->norm_max;
+    return (float)((e + sums) * 1.00001);
+}

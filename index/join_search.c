@@ -1,0 +1,195 @@
+/* From candidates to certified neighbours. */
+#include "join.h"
+
+#include <math.h>
+#include <string.h>
+
+/* A list grows to half as much again before it is cut back: longer lists are cut less often but take memory (1 M rows x 168
+ * keys are 1.3 GB). */
+static uint32_t list_cap(uint32_t keep)
+{
+    return keep + keep / 2 + 8;
+}
+
+size_t fw_search_symmetric_bytes(const fw_search *s)
+{
+    return s->probe->n * (list_cap(s->keep) * sizeof(uint64_t) + sizeof(uint32_t) + sizeof(float));
+}
+
+static void write_result(const fw_search *s, size_t p, uint64_t *key, size_t len)
+{
+    uint64_t at = s->off[s->probe_row[p]];
+    for (size_t i = 0; i < len; i++) {
+        s->id[at + i] = fw_key_id(key[i]);
+        s->sim[at + i] = fw_key_score(key[i]);
+    }
+}
+
+bool fw_search_finish(const fw_search *s, float *query, size_t p, uint64_t *key, size_t len, float min)
+{
+    uint32_t id[FW_JOIN_KEEP_MAX];
+    if (!len) return true;
+    float sim[FW_JOIN_KEEP_MAX];
+    for (size_t i = 0; i < len; i++) id[i] = s->gallery_row[fw_key_id(key[i])];
+    fw_rank_dots(s->probe_v, s->probe_row[p], s->gallery_v, id, len, query, sim);
+    for (size_t i = 0; i < len; i++) key[i] = fw_key(sim[i], id[i]);
+    size_t take = len < s->k ? len : s->k;
+    if (take < len) fw_key_select(key, len, take);
+    fw_key_sort(key, take);
+    write_result(s, p, key, take);
+    if (min == -INFINITY) return true;
+    double dropped = (double)min * fw_pack_unit(s->gallery) + fw_pack_bound(s->probe, p, s->gallery);
+    return take == s->k && fw_key_score(key[take - 1]) > dropped;
+}
+
+/* Lists c hold the candidates of probes first..first+count-1. */
+static void finish_one(fw_search *s, fw_cand *c, float *query, size_t first, size_t i, uint8_t *sure)
+{
+    fw_cand_cut(c, i);
+    sure[first + i] = fw_search_finish(s, query, first + i, c->key + i * c->cap, c->len[i], c->min[i]);
+}
+
+static void list_open(fw_search *s, const uint8_t *sure)
+{
+    s->open_count = 0;
+    s->open = FW_ARRAY(uint32_t, s->probe->n);
+    for (size_t p = 0; p < s->probe->n; p++)
+        if (!sure[p]) s->open[s->open_count++] = (uint32_t)p;
+}
+
+int fw_search_symmetric(fw_search *s, fw_err *e)
+{
+    fw_cand c;
+    size_t n = s->probe->n;
+    uint8_t *sure = FW_ARRAY(uint8_t, n);
+    fw_cand_init(&c, n, s->keep, list_cap(s->keep));
+    int rc = fw_join_self(s->probe, &c, e);
+#pragma omp parallel if (!rc)
+    {
+        float *query = fw_alloc_aligned(2 * (size_t)s->probe_v->dim, sizeof *query);
+#pragma omp for schedule(dynamic, 64)
+        for (size_t i = 0; i < n; i++)
+            if (!rc && !fw_stopping()) finish_one(s, &c, query, 0, i, sure);
+        fw_free(query);
+    }
+    fw_cand_free(&c);
+    list_open(s, sure);
+    fw_free(sure);
+    return rc ? rc : fw_check_stop(e);
+}
+
+static size_t load_range(fw_block *b, const fw_pack *p, const uint32_t *pick, size_t first, size_t n)
+{
+    uint32_t row[FW_JOIN_ROWS];
+    size_t count = n - first < FW_JOIN_ROWS ? n - first : FW_JOIN_ROWS;
+    for (size_t i = 0; i < count; i++) row[i] = pick ? pick[first + i] : (uint32_t)(first + i);
+    fw_block_load(b, p, row, count);
+    return count;
+}
+
+/* May probe p be answered with gallery position c? */
+static bool admissible(const fw_search *s, size_t p, size_t c)
+{
+    return c < s->gallery->n && !(s->self && s->gallery_row[c] == s->probe_row[p]);
+}
+
+static void search_block(fw_search *s, fw_block *b, fw_cand *c, size_t first, uint8_t *sure)
+{
+    size_t count = load_range(b, s->probe, NULL, first, s->probe->n), nr = (size_t)s->gallery->q->kern->nr;
+    fw_cand_reset(c, FW_JOIN_ROWS);
+    for (size_t panel = 0; panel < s->gallery->panels && !fw_stopping(); panel++) {
+        size_t hits = fw_block_score(b, s->gallery, panel);
+        for (size_t h = 0; h < hits; h++) {
+            size_t r = fw_hit_row(b, h), col = panel * nr + fw_hit_col(b, h);
+            if (r < count && admissible(s, first + r, col)) fw_cand_offer(c, r, b->strip.score[h], (uint32_t)col);
+        }
+        if (hits) memcpy(b->row_min, c->min, count * sizeof *c->min);
+    }
+    for (size_t i = 0; i < count && !fw_stopping(); i++) finish_one(s, c, b->query, first, i, sure);
+}
+
+int fw_search_blocks(fw_search *s, fw_err *e)
+{
+    size_t n = s->probe->n;
+    uint8_t *sure = FW_ARRAY(uint8_t, n);
+#pragma omp parallel
+    {
+        fw_block b;
+        fw_cand c;
+        fw_block_init(&b, s->gallery);
+        fw_cand_init(&c, FW_JOIN_ROWS, s->keep, list_cap(s->keep));
+#pragma omp for schedule(dynamic, 1)
+        for (size_t first = 0; first < n; first += FW_JOIN_ROWS) search_block(s, &b, &c, first, sure);
+        fw_cand_free(&c);
+        fw_block_free(&b);
+    }
+    list_open(s, sure);
+    fw_free(sure);
+    return fw_check_stop(e);
+}
+
+/* A lower limit of the scores of everything that belongs to probe p's true neighbours, given that its k-th is at least `kth`. */
+static float redo_limit(const fw_search *s, size_t p, float kth)
+{
+    double low = ((double)kth - fw_pack_bound(s->probe, p, s->gallery)) / fw_pack_unit(s->gallery);
+    return (float)(low - fabs(low) * 1e-6 - 1e-6);
+}
+
+static float current_kth(const fw_search *s, size_t p)
+{
+    return s->sim[s->off[s->probe_row[p]] + s->k - 1];
+}
+
+/* Hits of one row (h .. end-1) get their true similarity and are offered to list r of c. */
+static void verify_run(const fw_search *s, fw_block *b, fw_cand *c, size_t p, size_t panel, size_t h, size_t end)
+{
+    uint32_t id[64];
+    float sim[64];
+    size_t n = 0, r = fw_hit_row(b, h), nr = (size_t)s->gallery->q->kern->nr;
+    for (; h < end; h++) {
+        size_t col = panel * nr + fw_hit_col(b, h);
+        if (admissible(s, p, col)) id[n++] = s->gallery_row[col];
+    }
+    if (n) fw_rank_dots(s->probe_v, s->probe_row[p], s->gallery_v, id, n, b->query, sim);
+    for (size_t i = 0; i < n; i++) fw_cand_offer(c, r, sim[i], id[i]);
+    float limit = c->min[r] > -INFINITY ? redo_limit(s, p, c->min[r]) : -INFINITY;
+    if (limit > b->row_min[r]) b->row_min[r] = limit;
+}
+
+/* The candidates now are all pairs whose score comes within the bound of the k-th similarity known so far: none can be
+ * missed, and each is judged by its true similarity. */
+static void redo_block(fw_search *s, fw_block *b, fw_cand *c, size_t first)
+{
+    size_t count = load_range(b, s->probe, s->open, first, s->open_count);
+    fw_cand_reset(c, FW_JOIN_ROWS);
+    for (size_t i = 0; i < count; i++) b->row_min[i] = redo_limit(s, s->open[first + i], current_kth(s, s->open[first + i]));
+    for (size_t panel = 0; panel < s->gallery->panels && !fw_stopping(); panel++) {
+        size_t hits = fw_block_score(b, s->gallery, panel);
+        for (size_t h = 0, end; h < hits; h = end) {
+            size_t r = fw_hit_row(b, h);
+            for (end = h + 1; end < hits && fw_hit_row(b, end) == r;) end++;
+            if (r < count) verify_run(s, b, c, s->open[first + r], panel, h, end);
+        }
+    }
+    for (size_t i = 0; i < count && !fw_stopping(); i++) {
+        fw_cand_cut(c, i);
+        fw_key_sort(c->key + i * c->cap, c->len[i]);
+        write_result(s, s->open[first + i], c->key + i * c->cap, c->len[i]);
+    }
+}
+
+int fw_search_redo(fw_search *s, fw_err *e)
+{
+#pragma omp parallel if (s->open_count > 0)
+    {
+        fw_block b;
+        fw_cand c;
+        fw_block_init(&b, s->gallery);
+        fw_cand_init(&c, FW_JOIN_ROWS, s->k, list_cap(s->k));
+#pragma omp for schedule(dynamic, 1)
+        for (size_t first = 0; first < s->open_count; first += FW_JOIN_ROWS) redo_block(s, &b, &c, first);
+        fw_cand_free(&c);
+        fw_block_free(&b);
+    }
+    return fw_check_stop(e);
+}

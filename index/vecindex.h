@@ -1,0 +1,40 @@
+/* vecindex: a searchable index over embeddings. The only user of the FAISS C API.
+ *
+ * Ids are row numbers, 0.. in the order in which rows were added. Similarity is the inner product (cosine, as rows are
+ * unit length). Rows that are invalid are added as they are (all zeros), so that ids stay row numbers; they are never
+ * returned by a search. The file is FAISS's own: Python's faiss.read_index() reads it.
+ *
+ * FAISS errors come back as fw_err with FAISS's text. One fw_vecindex may be searched by one thread at a time; FAISS
+ * spreads a batch over OpenMP's threads itself.
+ */
+#ifndef FW_VECINDEX_H
+#define FW_VECINDEX_H
+
+#include "vectors.h"
+
+typedef struct fw_vecindex fw_vecindex;
+
+/* The factory string for n rows: "Flat" while a full scan is cheap, "IVF<lists>,Flat" or, from 1 M rows, "IVF<lists>,SQfp16"
+ * (half the memory; the rows are fp16 anyway) with lists = 4 sqrt(n). Written to `out` (at least 32 bytes); returns it. */
+const char *fw_vecindex_default(size_t n, char *out, size_t room);
+
+/* Make, train (on at most 64 rows per list and 256 MiB of rows, spread evenly) and fill an index with all rows of v.
+ * `factory` NULL: fw_vecindex_default(v->n). */
+FW_MUST_USE int fw_vecindex_build(const fw_vectors *v, const char *factory, fw_vecindex **out, fw_err *e);
+/* Append rows first..v->n-1 of v (in blocks of bounded memory); their ids go on from fw_vecindex_count(). */
+FW_MUST_USE int fw_vecindex_add(fw_vecindex *x, const fw_vectors *v, size_t first, fw_err *e);
+FW_MUST_USE int fw_vecindex_save(const fw_vecindex *x, const char *path, fw_err *e);
+FW_MUST_USE int fw_vecindex_load(const char *path, fw_vecindex **out, fw_err *e);
+void fw_vecindex_free(fw_vecindex *x);
+
+/* `count` queries (count x dim floats, unit length) -> id and sim, count x k each, best first. Missing places (fewer
+ * than k rows found) have id -1 and sim -1. */
+FW_MUST_USE int fw_vecindex_search(const fw_vecindex *x, const float *query, size_t count, int k, int64_t *id,
+                                   float *sim, fw_err *e);
+/* Search parameters in FAISS's words: "nprobe=16", "efSearch=64", comma-separated. */
+FW_MUST_USE int fw_vecindex_tune(fw_vecindex *x, const char *params, fw_err *e);
+
+size_t fw_vecindex_count(const fw_vecindex *x);
+int fw_vecindex_dim(const fw_vecindex *x);
+
+#endif

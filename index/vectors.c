@@ -1,0 +1,145 @@
+#include "vectors.h"
+
+#include <math.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+static size_t chunk_of(const fw_vectors *v, size_t row)
+{
+    size_t lo = 0, hi = v->chunks;
+    while (hi - lo > 1) {
+        size_t mid = lo + (hi - lo) / 2;
+        if (v->base[mid] <= row) lo = mid;
+        else hi = mid;
+    }
+    return lo;
+}
+
+const uint16_t *fw_vectors_half(const fw_vectors *v, size_t row)
+{
+    size_t c = chunk_of(v, row);
+    return v->chunk[c] + (row - v->base[c]) * (size_t)v->dim;
+}
+
+void fw_vectors_get(const fw_vectors *v, size_t row, float *out)
+{
+    fw_half_to_float(fw_vectors_half(v, row), out, (size_t)v->dim);
+}
+
+void fw_vectors_block(const fw_vectors *v, size_t first, size_t count, float *out)
+{
+    while (count) {
+        size_t c = chunk_of(v, first), left = v->base[c + 1] - first, take = count < left ? count : left;
+        fw_half_to_float(fw_vectors_half(v, first), out, take * (size_t)v->dim);
+        out += take * (size_t)v->dim;
+        first += take;
+        count -= take;
+    }
+}
+
+bool fw_vectors_valid(const fw_vectors *v, size_t row)
+{
+    return !v->valid || v->valid[row];
+}
+
+fw_vectors *fw_vectors_chunks(const uint16_t *const *chunk, const size_t *rows, size_t chunks, int dim,
+                              const uint8_t *valid)
+{
+    fw_vectors *v = FW_NEW(fw_vectors);
+    v->dim = dim;
+    v->valid = valid;
+    v->chunk = FW_ARRAY(const uint16_t *, chunks);
+    v->base = FW_ARRAY(size_t, chunks + 1);
+    for (size_t c = 0; c < chunks; c++) {
+        if (!rows[c]) continue; /* empty chunks would break the search for a row's chunk */
+        v->chunk[v->chunks] = chunk[c];
+        v->base[++v->chunks] = v->n += rows[c];
+    }
+    return v;
+}
+
+fw_vectors *fw_vectors_wrap(const uint16_t *half, size_t n, int dim, const uint8_t *valid)
+{
+    return fw_vectors_chunks(&half, &n, 1, dim, valid);
+}
+
+void fw_vectors_free(fw_vectors *v)
+{
+    if (!v) return;
+    fw_free((void *)v->chunk);
+    fw_free(v->base);
+    fw_free(v);
+}
+
+static float half_to_float_one(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exp = (h >> 10) & 31u, man = h & 0x3FFu;
+    float f;
+    if (exp == 0) {
+        f = ldexpf((float)man, -24);
+        return sign ? -f : f;
+    }
+    uint32_t bits = sign | (exp == 31 ? 0x7F800000u : (exp + 112) << 23) | man << 13;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static uint16_t float_to_half_one(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000u);
+    float a = fabsf(f);
+    if (isnan(f)) return sign | 0x7E00u;
+    if (a >= 65520.0f) return sign | 0x7C00u;
+    if (a < 0x1p-14f) return sign | (uint16_t)lrintf(a * 0x1p24f);
+    memcpy(&bits, &a, sizeof bits);
+    uint32_t rounded = bits + 0xFFFu + (bits >> 13 & 1u);
+    return sign | (uint16_t)((rounded >> 13) - (112u << 10));
+}
+
+#if defined(__x86_64__)
+__attribute__((target("avx,f16c"))) static size_t widen_f16c(const uint16_t *in, float *out, size_t n)
+{
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8)
+        _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(in + i))));
+    return i;
+}
+#endif
+
+void fw_half_to_float(const uint16_t *in, float *out, size_t n)
+{
+    size_t i = 0;
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx") && __builtin_cpu_supports("f16c")) i = widen_f16c(in, out, n);
+#endif
+    for (; i < n; i++) out[i] = half_to_float_one(in[i]);
+}
+
+void fw_float_to_half(const float *in, uint16_t *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) out[i] = float_to_half_one(in[i]);
+}
+
+/* Eight partial sums in a fixed order: the same bytes whatever the compiler's vector width. */
+float fw_dot(const float *a, const float *b, int dim)
+{
+    float s[8] = {0};
+    int i = 0;
+    for (; i + 8 <= dim; i += 8)
+        for (int j = 0; j < 8; j++) s[j] += a[i + j] * b[i + j];
+    for (; i < dim; i++) s[0] += a[i] * b[i];
+    return ((s[0] + s[4]) + (s[1] + s[5])) + ((s[2] + s[6]) + (s[3] + s[7]));
+}
+
+float fw_normalise(float *v, int dim)
+{
+    float norm = sqrtf(fw_dot(v, v, dim));
+    if (norm > 0)
+        for (int i = 0; i < dim; i++) v[i] /= norm;
+    return norm;
+}

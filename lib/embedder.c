@@ -1,0 +1,153 @@
+#include "embedder.h"
+
+#include "planar.h"
+
+#include <math.h>
+#include <string.h>
+
+struct fw_embedder {
+    fw_model *model;
+    char *name;
+    fw_planar format;
+    int width, height, dim;
+    int batch;   /* crops per run */
+    bool padded; /* the network takes exactly `batch` rows */
+    bool flip;
+};
+
+struct fw_embedder_worker {
+    fw_embedder *m;
+    fw_runner *runner;
+};
+
+static int check_desc(const fw_modeldesc *d, fw_err *e) {
+    if (d->task != FW_TASK_EMBED)
+        return fw_fail(e, FW_EUSAGE, "open embedder '%s': %s describes no embedding model (task = embed)", d->name,
+                       d->path);
+    if (strcmp(d->decoder, "embedding"))
+        return fw_fail(e, FW_EUSAGE, "%s: unknown decoder '%s' for an embedding model; there is: embedding", d->path,
+                       d->decoder);
+    return FW_OK;
+}
+
+/* The first output must hold `dim` values per row. */
+static int check_output(const fw_embedder *m, fw_err *e) {
+    const fw_tensor_info *t = fw_model_output(m->model, 0);
+    int64_t per_row = 1;
+    for (int i = 1; i < t->rank; i++) per_row *= t->dim[i];
+    if (t->rank >= 2 && (per_row == m->dim || per_row <= 0)) return FW_OK;
+    return fw_fail(e, FW_EUSAGE, "open embedder '%s': the network's output '%s' has %lld values per row, dim is %d",
+                   m->name, t->name, t->rank < 2 ? 1LL : (long long)per_row, m->dim);
+}
+
+/* On a CPU one crop per run is as fast as many (measured: see tests/unit/test_embedder.c) and needs the least memory.
+ */
+static void choose_batch(fw_embedder *m, const fw_embedder_opts *o) {
+    const int fixed = fw_model_fixed_batch(m->model);
+    const bool cpu = !o || !o->provider || !strcmp(o->provider, "cpu");
+    m->padded = fixed > 0;
+    m->batch = fixed ? fixed : o && o->batch > 0 ? o->batch : cpu ? 1 : 32;
+}
+
+int fw_embedder_open(fw_runtime *rt, const fw_modeldesc *d, const fw_embedder_opts *opts, fw_embedder **out,
+                     fw_err *e) {
+    *out = NULL;
+    FW_TRY(check_desc(d, e));
+    fw_embedder *m = FW_NEW(fw_embedder);
+    m->name = fw_strdup(d->name);
+    m->width = d->input_width;
+    m->height = d->input_height;
+    m->dim = d->dim;
+    m->flip = opts && opts->flip;
+    fw_planar_init(&m->format, d);
+    int rc = fw_model_open(rt, d, opts ? opts->provider : NULL, &m->model, e);
+    if (!rc) rc = check_output(m, e);
+    if (!rc) choose_batch(m, opts);
+    if (rc)
+        fw_embedder_close(m);
+    else
+        *out = m;
+    return rc;
+}
+
+void fw_embedder_close(fw_embedder *m) {
+    if (!m) return;
+    fw_model_close(m->model);
+    fw_free(m->name);
+    fw_free(m);
+}
+
+int fw_embedder_dim(const fw_embedder *m) {
+    return m->dim;
+}
+
+int fw_embedder_width(const fw_embedder *m) {
+    return m->width;
+}
+
+int fw_embedder_height(const fw_embedder *m) {
+    return m->height;
+}
+
+int fw_embedder_worker_open(fw_embedder *m, fw_embedder_worker **out, fw_err *e) {
+    fw_embedder_worker *w = FW_NEW(fw_embedder_worker);
+    w->m = m;
+    int rc = fw_runner_open(m->model, &w->runner, e);
+    if (rc) {
+        fw_free(w);
+        w = NULL;
+    }
+    *out = w;
+    return rc;
+}
+
+void fw_embedder_worker_close(fw_embedder_worker *w) {
+    if (!w) return;
+    fw_runner_close(w->runner);
+    fw_free(w);
+}
+
+/* One run of the network over n <= batch crops; adds to the n x dim sums in `out`. */
+static int run_once(fw_embedder_worker *w, const uint8_t *crops, int n, bool mirror, float *out, fw_err *e) {
+    const fw_embedder *m = w->m;
+    const size_t pixels = (size_t)m->width * m->height * 3;
+    const int rows = m->padded ? m->batch : n;
+    float *input;
+    FW_TRY(fw_runner_input(w->runner, rows, m->height, m->width, &input, e));
+    for (int i = 0; i < n; i++)
+        fw_planar_copy(&m->format, crops + (size_t)i * pixels, m->width, m->height, mirror, input + (size_t)i * pixels);
+    if (rows > n) memset(input + (size_t)n * pixels, 0, (size_t)(rows - n) * pixels * sizeof *input);
+    FW_TRY(fw_runner_run(w->runner, e));
+    fw_tensor_info shape;
+    const float *result = fw_runner_output(w->runner, 0, &shape);
+    int64_t count = 1;
+    for (int i = 0; result && i < shape.rank; i++) count *= shape.dim[i];
+    if (!result || count != (int64_t)rows * m->dim)
+        return fw_fail(e, FW_EFAIL, "run embedder '%s': the output has not %d x %d values", m->name, rows, m->dim);
+    for (size_t k = 0; k < (size_t)n * (size_t)m->dim; k++) out[k] += result[k];
+    return FW_OK;
+}
+
+/* To unit length; false, and zeros, when the row has no direction. The sum is in double: 4096 squares lose nothing. */
+static bool unit_length(float *v, int dim) {
+    double sum = 0;
+    for (int i = 0; i < dim; i++) sum += (double)v[i] * v[i];
+    const bool good = isfinite(sum) && sum > 1e-12;
+    const double scale = good ? 1 / sqrt(sum) : 0;
+    for (int i = 0; i < dim; i++) v[i] = good ? (float)(v[i] * scale) : 0;
+    return good;
+}
+
+int fw_embed(fw_embedder_worker *w, const uint8_t *crops, int n, float *out, uint8_t *ok, fw_err *e) {
+    const fw_embedder *m = w->m;
+    const size_t pixels = (size_t)m->width * m->height * 3;
+    memset(out, 0, (size_t)n * (size_t)m->dim * sizeof *out);
+    for (int i = 0; i < n; i += m->batch) {
+        const int now = n - i < m->batch ? n - i : m->batch;
+        float *rows = out + (size_t)i * (size_t)m->dim;
+        FW_TRY(run_once(w, crops + (size_t)i * pixels, now, false, rows, e));
+        if (m->flip) FW_TRY(run_once(w, crops + (size_t)i * pixels, now, true, rows, e));
+    }
+    for (int i = 0; i < n; i++) ok[i] = unit_length(out + (size_t)i * (size_t)m->dim, m->dim);
+    return FW_OK;
+}

@@ -1,0 +1,142 @@
+#include "log.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* The one place with process-wide state in lib/: there is one terminal. Guarded by `lock`. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static enum fw_level shown = FW_INFO;
+static struct {
+    bool on, tty;
+    char what[48], unit[24];
+    uint64_t total, done;
+    double start, drawn;
+} bar;
+
+void fw_log_level(enum fw_level most)
+{
+    shown = most;
+}
+
+static void put(const char *text, size_t n)
+{
+    while (n) {
+        ssize_t w = write(STDERR_FILENO, text, n);
+        if (w <= 0) return; /* nowhere left to complain to */
+        text += w;
+        n -= (size_t)w;
+    }
+}
+
+static void clock_text(double seconds, char *out, size_t size)
+{
+    unsigned long s = seconds < 0 ? 0 : (unsigned long)(seconds + 0.5);
+    if (s >= 3600) snprintf(out, size, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
+    else snprintf(out, size, "%lu:%02lu", s / 60, s % 60);
+}
+
+static void draw(double now)
+{
+    char line[256], left[32] = "";
+    double spent = now - bar.start, rate = spent > 0 ? (double)bar.done / spent : 0;
+    if (bar.total && rate > 0) clock_text((double)(bar.total - bar.done) / rate, left, sizeof left);
+    int percent = bar.total ? (int)(100.0 * (double)bar.done / (double)bar.total) : 0;
+    int n;
+    if (bar.tty) {
+        char track[25];
+        int full = percent * 24 / 100;
+        for (int i = 0; i < 24; i++) track[i] = i < full ? '#' : '.';
+        track[24] = 0;
+        n = snprintf(line, sizeof line, "\r\x1b[K%-9s [%s] %3d%% %lu/%lu %s, %.0f/s%s%s", bar.what, track, percent,
+                     (unsigned long)bar.done, (unsigned long)bar.total, bar.unit, rate, *left ? ", left " : "", left);
+    } else {
+        n = snprintf(line, sizeof line, "%s: %lu of %lu %s, %.0f/s%s%s\n", bar.what, (unsigned long)bar.done,
+                     (unsigned long)bar.total, bar.unit, rate, *left ? ", left " : "", left);
+    }
+    put(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
+    bar.drawn = now;
+}
+
+void fw_log(enum fw_level level, const char *fmt, ...)
+{
+    static const char *const prefix[] = {"facewash: error: ", "facewash: warning: ", "", "debug: "};
+    if (level > shown) return;
+    char line[2048];
+    int at = snprintf(line, sizeof line, "%s", prefix[level]);
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(line + at, sizeof line - (size_t)at - 1, fmt, ap);
+    va_end(ap);
+    size_t len = (size_t)at + (n < 0 ? 0 : (size_t)n);
+    if (len > sizeof line - 2) len = sizeof line - 2;
+    line[len++] = '\n';
+    pthread_mutex_lock(&lock);
+    if (bar.on && bar.tty) put("\r\x1b[K", 4);
+    put(line, len);
+    if (bar.on && bar.tty) draw(fw_now());
+    pthread_mutex_unlock(&lock);
+}
+
+void fw_progress_start(const char *what, const char *unit, uint64_t total)
+{
+    pthread_mutex_lock(&lock);
+    bar.on = shown >= FW_INFO;
+    bar.tty = isatty(STDERR_FILENO);
+    snprintf(bar.what, sizeof bar.what, "%s", what);
+    snprintf(bar.unit, sizeof bar.unit, "%s", unit);
+    bar.total = total;
+    bar.done = 0;
+    bar.start = bar.drawn = fw_now();
+    pthread_mutex_unlock(&lock);
+}
+
+void fw_progress_tick(uint64_t done)
+{
+    double now = fw_now();
+    pthread_mutex_lock(&lock);
+    bar.done = done;
+    if (bar.on && now - bar.drawn > (bar.tty ? 0.1 : 10.0)) draw(now);
+    pthread_mutex_unlock(&lock);
+}
+
+void fw_progress_end(void)
+{
+    pthread_mutex_lock(&lock);
+    if (bar.on && bar.tty) put("\r\x1b[K", 4);
+    bar.on = false;
+    pthread_mutex_unlock(&lock);
+}
+
+/* Length of the well-formed UTF-8 sequence at s, 0 if it is none (overlong and surrogate forms are none). */
+static int utf8_length(const unsigned char *s)
+{
+    if (s[0] < 0x80) return 1;
+    int n = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : s[0] >= 0xC2 ? 2 : 0;
+    if (!n || s[0] > 0xF4) return 0;
+    for (int i = 1; i < n; i++)
+        if ((s[i] & 0xC0) != 0x80) return 0;
+    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F)) return 0;
+    if ((s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F)) return 0;
+    return n;
+}
+
+const char *fw_printable(const char *s, char *out, size_t size)
+{
+    size_t at = 0;
+    while (*s && at + 5 < size) {
+        const unsigned char *u = (const unsigned char *)s;
+        int n = utf8_length(u);
+        if (n == 0 || u[0] < 0x20 || u[0] == 0x7F) {
+            at += (size_t)snprintf(out + at, size - at, "\\x%02X", u[0]);
+            s++;
+            continue;
+        }
+        memcpy(out + at, s, (size_t)n);
+        at += (size_t)n;
+        s += n;
+    }
+    out[at] = 0;
+    return out;
+}

@@ -1,0 +1,112 @@
+/* align: bring the target face into the embedder's frame: a similarity transform from its five landmarks (lib/warp.h). */
+#include "../lib/jpeg.h"
+#include "../lib/modeldesc.h"
+#include "../lib/warp.h"
+#include "align.h"
+#include "stage.h"
+
+#include <string.h>
+
+enum { IN_STATUS, IN_SIZE, IN_LANDMARK, IN_TARGET };
+enum { STATUS, MATRIX, CROP };
+
+static const char *const inputs[] = {"detect.status", "detect.size", "detect.landmark", "detect.target", NULL};
+static const fw_output outputs[] = {
+    [STATUS] = {"align.status", FW_U8, 1, FW_ONE, "enum fw_align_status: 0 none, 1 landmarks, 2 mirrored, 3 centre, 4 as is"},
+    [MATRIX] = {"align.matrix", FW_F32, 6, FW_ONE, "photo pixels to crop pixels, two rows of three"},
+    [CROP] = {"align.crop", FW_U8, 1, FW_BLOB, "the crop as JPEG, for people to look at"},
+    {0}};
+
+typedef struct state {
+    const fw_template *frame;
+    bool as_is, centre;
+    fw_buf *jpeg; /* by worker */
+} state;
+
+static void close_align(fw_task *t)
+{
+    state *s = t->state;
+    if (!s) return;
+    for (int i = 0; s->jpeg && i < t->workers; i++) fw_buf_free(&s->jpeg[i]);
+    fw_free(s->jpeg);
+    fw_free(s);
+}
+
+static int open_align(fw_task *t, fw_err *e)
+{
+    state *s = t->state = FW_NEW(state);
+    s->as_is = !strcmp(t->conf->align_mode, "none");
+    s->centre = !strcmp(t->conf->align_missing, "centre");
+    s->jpeg = FW_ARRAY(fw_buf, (size_t)t->workers);
+    fw_modeldesc *desc = NULL;
+    FW_TRY(fw_task_modeldesc(t, "embed.model", &desc, e));
+    s->frame = fw_template_find(desc->crop_template);
+    if (!s->frame) fw_fail(e, FW_EUSAGE, "model '%s': unknown alignment template '%s'", desc->path, desc->crop_template);
+    fw_modeldesc_free(desc);
+    return e->code;
+}
+
+/* The whole photo (or its centre without `border` of each side) scaled to the frame, pixel centre to pixel centre. */
+static void scale_matrix(float m[6], const int32_t size[2], const fw_template *f, double border)
+{
+    double x0 = size[0] * border, y0 = size[1] * border;
+    double sx = f->width / (size[0] - 2 * x0), sy = f->height / (size[1] - 2 * y0);
+    m[0] = (float)sx;
+    m[2] = (float)((0.5 - x0) * sx - 0.5);
+    m[4] = (float)sy;
+    m[5] = (float)((0.5 - y0) * sy - 0.5);
+}
+
+/* 1/16 of each side: what is usually left around the face in datasets that were cropped by a detector's box. */
+#define CENTRE_BORDER 0.0625
+
+static enum fw_align_status find_matrix(const state *s, enum fw_img_status seen, const int32_t size[2],
+                                        const float *landmark, float m[6])
+{
+    if (seen == FW_IMG_UNREADABLE || seen == FW_IMG_UNSUPPORTED) return FW_ALIGN_NONE;
+    if (s->as_is) return scale_matrix(m, size, s->frame, 0), FW_ALIGN_AS_IS;
+    fw_affine a;
+    enum fw_fit fit = landmark ? fw_similarity(landmark, s->frame->point, &a) : FW_FIT_DEGENERATE;
+    if (fit == FW_FIT_DEGENERATE)
+        return s->centre ? (scale_matrix(m, size, s->frame, CENTRE_BORDER), FW_ALIGN_CENTRE) : FW_ALIGN_NONE;
+    for (int i = 0; i < 6; i++) m[i] = (float)a.m[i];
+    return fit == FW_FIT_MIRRORED ? FW_ALIGN_MIRRORED : FW_ALIGN_LANDMARKS;
+}
+
+static int image_align(fw_task *t, fw_item *it, fw_err *e)
+{
+    state *s = t->state;
+    const uint8_t *seen = fw_in(t, it, IN_STATUS, NULL);
+    const int32_t *size = fw_in(t, it, IN_SIZE, NULL), *target = fw_in(t, it, IN_TARGET, NULL);
+    size_t faces;
+    const float *landmark = fw_in(t, it, IN_LANDMARK, &faces);
+    landmark = *target >= 0 && (size_t)*target < faces ? landmark + 10 * *target : NULL;
+    uint8_t *status = fw_out(t, it, STATUS, 1);
+    float *m = fw_out(t, it, MATRIX, 1);
+    *status = find_matrix(s, *seen, size, landmark, m);
+    if (*status == FW_ALIGN_NONE) return FW_OK;
+    const uint8_t *crop = fw_item_crop(it, m, s->frame->width, s->frame->height);
+    if (!crop) { /* readable when it was detected, and no longer: the photo changed under us */
+        *status = FW_ALIGN_NONE;
+        return FW_OK;
+    }
+    fw_buf *jpeg = &s->jpeg[it->worker];
+    jpeg->len = 0;
+    FW_TRY(fw_jpeg_encode(crop, s->frame->width, s->frame->height, (int)t->conf->align_jpeg, jpeg, e));
+    fw_out_blob(t, it, CROP, jpeg->data, jpeg->len);
+    return FW_OK;
+}
+
+const fw_stage fw_stage_align = {
+    .name = "align",
+    .summary = "warp the target face to the embedder's template",
+    .version = 1,
+    .scope = FW_SCOPE_SHARD,
+    .outputs = outputs,
+    .inputs = inputs,
+    .settings = (const char *const[]){"align.", "image.", NULL},
+    .models = (const char *const[]){"embed.model", NULL},
+    .open = open_align,
+    .image = image_align,
+    .close = close_align,
+};

@@ -1,0 +1,529 @@
+/* extract: one pass over the images for all shard stages that have work.
+ *
+ * A `job` is one shard with the stages whose result is missing there. The reader opens a job at its first image (maps
+ * the inputs that exist already, makes staging folders), fetches bytes and puts them on trays; workers run the stages
+ * one after the other on a tray; the writer appends what they made to the columns in row order and commits the job
+ * behind its last image. At a shard's edge two jobs are open, never more than the trays can span.
+ */
+#include "../lib/file.h"
+#include "../lib/kv.h"
+#include "../lib/log.h"
+#include "../lib/pipe.h"
+#include "../lib/warp.h"
+#include "run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define MAX_SLOTS 64 /* columns that one pass touches */
+
+/* A column that some stage of this pass reads or writes. */
+typedef struct slot {
+    const fw_output *decl;
+    size_t stage; /* registry row of its producer */
+    int width;
+} slot;
+
+/* One image's rows of one slot: made by a stage (owned buffer) or lying in a mapped column. */
+typedef struct cell {
+    const void *data;
+    size_t rows;
+    char *own;
+    size_t cap;
+    bool set;
+} cell;
+
+/* A slot of one shard: mapped when its result exists, written when it is being made. */
+typedef struct channel {
+    bool make;
+    fw_column values, offsets;
+    fw_column_writer *out, *out_off;
+    fw_kv_writer *blobs;
+    uint64_t at; /* FW_MANY: values written so far */
+} channel;
+
+typedef struct job {
+    int shard;
+    uint64_t mask; /* bit i: task i makes its result here */
+    bool open;
+    channel ch[MAX_SLOTS];
+    fw_staging **staging; /* by task */
+} job;
+
+/* A worker's scratch; what is cached belongs to the image it holds at the moment. */
+typedef struct scratch {
+    fw_image image;
+    bool decoded;
+    enum fw_img_status status;
+    char why[FW_IMG_WHY];
+    bool has_crop;
+    float matrix[6];
+    int crop_w, crop_h;
+    uint8_t *crop;
+    size_t crop_cap;
+} scratch;
+
+typedef struct pass {
+    fw_run *run;
+    size_t first;
+    size_t tasks;
+    fw_task *task;
+    uint64_t opened; /* tasks whose open was called */
+    slot slot[MAX_SLOTS];
+    int slots;
+    int *in, *out; /* [task * MAX_SLOTS + i] -> slot */
+    job *jobs;
+    size_t njobs, read_job, read_row;
+    scratch *scratch;
+    fw_image_limits limits;
+    uint64_t total, done, bad;
+} pass;
+
+struct fw_tray {
+    fw_item item;
+    pass *pass;
+    job *job;
+    char *bytes;
+    size_t nbytes;
+    char why[FW_IMG_WHY]; /* the file could not be read, or what decoding said */
+    enum fw_img_status status;
+    bool looked; /* some stage asked for the pixels */
+    cell cell[MAX_SLOTS];
+};
+
+/* ---- what stages call ------------------------------------------------------------------------------------------ */
+
+static scratch *scratch_of(const fw_item *it)
+{
+    return &it->tray->pass->scratch[it->worker];
+}
+
+static void decode(fw_item *it, scratch *s)
+{
+    struct fw_tray *t = it->tray;
+    s->decoded = t->looked = true;
+    if (!t->bytes) s->status = t->status, memcpy(s->why, t->why, sizeof s->why);
+    else s->status = fw_image_decode(t->bytes, t->nbytes, &t->pass->limits, &s->image, s->why);
+    t->status = s->status;
+    memcpy(t->why, s->why, sizeof t->why);
+}
+
+const fw_image *fw_item_image(fw_item *it, enum fw_img_status *status, const char **why)
+{
+    scratch *s = scratch_of(it);
+    if (!s->decoded) decode(it, s);
+    if (status) *status = s->status;
+    if (why) *why = s->why;
+    return s->status == FW_IMG_OK ? &s->image : NULL;
+}
+
+const uint8_t *fw_item_crop(fw_item *it, const float matrix[6], int w, int h)
+{
+    scratch *s = scratch_of(it);
+    if (s->has_crop && s->crop_w == w && s->crop_h == h && !memcmp(s->matrix, matrix, sizeof s->matrix)) return s->crop;
+    const fw_image *im = fw_item_image(it, NULL, NULL);
+    if (!im) return NULL;
+    /* full-size pixel centres to decoded pixel centres: X = (x + .5) * sx - .5 */
+    double sx = (double)im->full_width / im->width, sy = (double)im->full_height / im->height;
+    fw_affine a;
+    for (int r = 0; r < 2; r++) {
+        double mx = matrix[3 * r], my = matrix[3 * r + 1];
+        a.m[3 * r] = mx * sx;
+        a.m[3 * r + 1] = my * sy;
+        a.m[3 * r + 2] = matrix[3 * r + 2] + mx * (sx - 1) / 2 + my * (sy - 1) / 2;
+    }
+    fw_reserve(&s->crop, &s->crop_cap, (size_t)w * (size_t)h * 3, 1);
+    fw_warp(im, &a, w, h, s->crop);
+    memcpy(s->matrix, matrix, sizeof s->matrix);
+    s->crop_w = w;
+    s->crop_h = h;
+    s->has_crop = true;
+    return s->crop;
+}
+
+static int task_index(const pass *p, const fw_task *t)
+{
+    return (int)(t - p->task);
+}
+
+const void *fw_in(fw_task *t, fw_item *it, int i, size_t *rows)
+{
+    pass *p = it->tray->pass;
+    cell *c = &it->tray->cell[p->in[task_index(p, t) * MAX_SLOTS + i]];
+    if (rows) *rows = c->rows;
+    return c->rows ? c->data : NULL;
+}
+
+static char *make_room(cell *c, size_t bytes)
+{
+    fw_reserve(&c->own, &c->cap, bytes + 1, 1);
+    memset(c->own, 0, bytes);
+    c->data = c->own;
+    c->set = true;
+    return c->own;
+}
+
+void *fw_out(fw_task *t, fw_item *it, int i, size_t rows)
+{
+    pass *p = it->tray->pass;
+    int s = p->out[task_index(p, t) * MAX_SLOTS + i];
+    cell *c = &it->tray->cell[s];
+    c->rows = rows;
+    return make_room(c, rows * (size_t)p->slot[s].width * fw_dtype_size(p->slot[s].decl->type));
+}
+
+void fw_out_blob(fw_task *t, fw_item *it, int i, const void *bytes, size_t n)
+{
+    pass *p = it->tray->pass;
+    cell *c = &it->tray->cell[p->out[task_index(p, t) * MAX_SLOTS + i]];
+    c->rows = n;
+    memcpy(make_room(c, n), bytes, n);
+}
+
+/* ---- jobs ------------------------------------------------------------------------------------------------------ */
+
+static int map_channel(pass *p, job *j, int s, fw_err *e)
+{
+    const slot *sl = &p->slot[s];
+    const fw_shard *sh = &p->run->store->shard[j->shard];
+    if (sl->decl->arity == FW_BLOB) return FW_OK; /* blobs are for people: no stage reads them */
+    if (!fw_run_done(p->run, sl->stage, j->shard))
+        return fw_fail(e, FW_EUSAGE, "shard %d has no result of stage '%s' yet; run that first", j->shard,
+                       fw_stages[sl->stage]->name);
+    char *dir = fw_run_result(p->run, sl->stage, j->shard), *path = fw_format("%s/%s", dir, sl->decl->name);
+    channel *c = &j->ch[s];
+    int rc = fw_column_open_as(path, sl->decl->type, sl->decl->width, &c->values, e);
+    if (!rc && sl->decl->arity == FW_MANY) {
+        char *off = fw_format("%s.off", path);
+        rc = fw_column_open_as(off, FW_U64, 1, &c->offsets, e);
+        fw_free(off);
+        if (!rc && c->offsets.rows != sh->rows + 1) rc = fw_fail(e, FW_EFAIL, "column '%s.off': wrong number of rows", path);
+    } else if (!rc && c->values.rows != sh->rows) {
+        rc = fw_fail(e, FW_EFAIL, "column '%s': %zu rows for %zu images", path, c->values.rows, sh->rows);
+    }
+    fw_free(path);
+    fw_free(dir);
+    return rc;
+}
+
+static int create_channel(pass *p, job *j, int s, fw_err *e)
+{
+    const slot *sl = &p->slot[s];
+    channel *c = &j->ch[s];
+    const fw_staging *g = j->staging[sl->stage - p->first];
+    char *path = fw_format("%s/%s", fw_staging_dir(g), sl->decl->name);
+    c->make = true;
+    if (sl->decl->arity == FW_BLOB) c->blobs = fw_kv_create(path, e);
+    else c->out = fw_column_create(path, sl->decl->type, sl->width, e);
+    if (sl->decl->arity == FW_MANY && !e->code) {
+        char *off = fw_format("%s.off", path);
+        c->out_off = fw_column_create(off, FW_U64, 1, e);
+        if (c->out_off) fw_column_append(c->out_off, &c->at, 1);
+        fw_free(off);
+    }
+    fw_free(path);
+    return e->code;
+}
+
+static int open_job(pass *p, job *j, fw_err *e)
+{
+    j->staging = FW_ARRAY(fw_staging *, p->tasks);
+    j->open = true;
+    for (size_t t = 0; t < p->tasks; t++) {
+        if (!(j->mask >> t & 1)) continue;
+        size_t st = p->first + t;
+        j->staging[t] = fw_staging_begin(p->run->store, fw_stages[st]->name, j->shard, p->run->shard_key[st][j->shard], e);
+        if (!j->staging[t]) return e->code;
+    }
+    for (int s = 0; s < p->slots; s++) {
+        size_t t = p->slot[s].stage - p->first; /* huge for producers outside of the pass */
+        if (t < p->tasks && (j->mask >> t & 1)) FW_TRY(create_channel(p, j, s, e));
+        else FW_TRY(map_channel(p, j, s, e));
+    }
+    return FW_OK;
+}
+
+static int finish_channel(channel *c, fw_err *e)
+{
+    int rc = FW_OK;
+    if (c->out) rc = fw_column_finish(c->out, NULL, e);
+    c->out = NULL;
+    if (!rc && c->out_off) {
+        rc = fw_column_finish(c->out_off, NULL, e);
+        c->out_off = NULL;
+    }
+    if (!rc && c->blobs) {
+        rc = fw_kv_finish(c->blobs, e);
+        c->blobs = NULL;
+    }
+    return rc;
+}
+
+static int commit_job(pass *p, job *j, fw_err *e)
+{
+    for (int s = 0; s < p->slots; s++)
+        if (j->ch[s].make) FW_TRY(finish_channel(&j->ch[s], e));
+    for (size_t t = 0; t < p->tasks; t++) {
+        if (!j->staging[t]) continue;
+        char *recipe = fw_run_recipe(p->run, p->first + t, e);
+        if (!recipe) return e->code;
+        fw_staging *g = j->staging[t];
+        j->staging[t] = NULL;
+        int rc = fw_staging_commit(g, recipe, e);
+        fw_free(recipe);
+        FW_TRY(rc);
+    }
+    return FW_OK;
+}
+
+static void close_job(pass *p, job *j)
+{
+    if (!j->open) return;
+    for (int s = 0; s < p->slots; s++) {
+        channel *c = &j->ch[s];
+        fw_column_close(&c->values);
+        fw_column_close(&c->offsets);
+        fw_column_abandon(c->out);
+        fw_column_abandon(c->out_off);
+        fw_kv_abandon(c->blobs);
+    }
+    for (size_t t = 0; t < p->tasks; t++) fw_staging_abandon(j->staging[t]);
+    fw_free(j->staging);
+    j->open = false;
+}
+
+/* ---- the pipeline's three callbacks ---------------------------------------------------------------------------- */
+
+static size_t set_of(const fw_run *r, const fw_shard *sh)
+{
+    size_t i = 0;
+    while (i < r->sets && strcmp(r->set[i], sh->set)) i++;
+    return i;
+}
+
+static void map_cells(struct fw_tray *t)
+{
+    const pass *p = t->pass;
+    size_t row = t->item.row;
+    for (int s = 0; s < p->slots; s++) {
+        cell *c = &t->cell[s];
+        const channel *ch = &t->job->ch[s];
+        c->set = false;
+        c->rows = 0;
+        c->data = NULL;
+        if (ch->make || !ch->values.map) continue;
+        size_t size = fw_dtype_size(ch->values.type) * (size_t)ch->values.width, at = row;
+        c->rows = 1;
+        if (p->slot[s].decl->arity == FW_MANY) {
+            const uint64_t *off = ch->offsets.data;
+            at = off[row];
+            c->rows = off[row + 1] - off[row];
+        }
+        c->data = (const char *)ch->values.data + at * size;
+    }
+}
+
+static int read_tray(void *user, void *tray, fw_err *e)
+{
+    pass *p = user;
+    struct fw_tray *t = tray;
+    while (p->read_job < p->njobs && p->read_row == p->run->store->shard[p->jobs[p->read_job].shard].rows)
+        p->read_job++, p->read_row = 0;
+    if (p->read_job == p->njobs) return 0;
+    job *j = &p->jobs[p->read_job];
+    const fw_shard *sh = &p->run->store->shard[j->shard];
+    if (!j->open && open_job(p, j, e)) return -1;
+    const fw_source *src;
+    if (fw_run_source(p->run, set_of(p->run, sh), &src, e)) return -1;
+    t->pass = p;
+    t->job = j;
+    t->item = (fw_item){.shard = sh, .row = p->read_row++, .tray = t};
+    t->status = FW_IMG_OK;
+    t->why[0] = 0;
+    t->looked = false;
+    size_t n;
+    const char *bytes = fw_shard_path(sh, t->item.row, &n);
+    char *path = fw_format("%.*s", (int)n, bytes);
+    fw_err bad = {0};
+    free(t->bytes);
+    t->bytes = NULL;
+    if (fw_source_read(src, path, p->run->conf->image_max_bytes, &t->bytes, &t->nbytes, &bad)) {
+        t->status = FW_IMG_UNREADABLE;
+        snprintf(t->why, sizeof t->why, "%.150s", bad.msg);
+    }
+    fw_free(path);
+    map_cells(t);
+    return 1;
+}
+
+static int work_tray(void *user, int worker, void *tray, fw_err *e)
+{
+    pass *p = user;
+    struct fw_tray *t = tray;
+    scratch *s = &p->scratch[worker];
+    s->decoded = s->has_crop = false;
+    t->item.worker = worker;
+    for (size_t i = 0; i < p->tasks; i++) {
+        if (!(t->job->mask >> i & 1)) continue;
+        if (fw_stages[p->first + i]->image(&p->task[i], &t->item, e)) {
+            size_t n;
+            const char *path = fw_shard_path(t->item.shard, t->item.row, &n);
+            return fw_context(e, "stage '%s', image '%.*s'", fw_stages[p->first + i]->name, (int)n, path);
+        }
+    }
+    return FW_OK;
+}
+
+static int write_cell(const slot *sl, channel *ch, cell *c, uint64_t row, fw_err *e)
+{
+    if (sl->decl->arity == FW_BLOB) return c->set ? fw_kv_put(ch->blobs, row, c->data, c->rows, e) : FW_OK;
+    if (sl->decl->arity == FW_ONE && !c->set) {
+        c->rows = 1; /* an output that the stage had nothing to say about is zero */
+        make_room(c, (size_t)sl->width * fw_dtype_size(sl->decl->type));
+    }
+    fw_column_append(ch->out, c->data, c->rows);
+    ch->at += c->rows;
+    if (ch->out_off) fw_column_append(ch->out_off, &ch->at, 1);
+    return FW_OK;
+}
+
+static void note_bad(pass *p, const struct fw_tray *t)
+{
+    if (!t->looked || t->status == FW_IMG_OK) return;
+    if (p->bad++ >= (uint64_t)p->run->conf->run_log_bad) return;
+    size_t n;
+    const char *bytes = fw_shard_path(t->item.shard, t->item.row, &n);
+    char *path = fw_format("%.*s", (int)n, bytes), shown[512];
+    fw_log(FW_WARN, "'%s' is %s: %s", fw_printable(path, shown, sizeof shown), fw_img_status_name(t->status), t->why);
+    fw_free(path);
+}
+
+static int write_tray(void *user, void *tray, fw_err *e)
+{
+    pass *p = user;
+    struct fw_tray *t = tray;
+    job *j = t->job;
+    for (int s = 0; s < p->slots; s++)
+        if (j->ch[s].make) FW_TRY(write_cell(&p->slot[s], &j->ch[s], &t->cell[s], t->item.row, e));
+    note_bad(p, t);
+    fw_progress_tick(++p->done);
+    if (t->item.row + 1 < t->item.shard->rows) return FW_OK;
+    FW_TRY(commit_job(p, j, e));
+    close_job(p, j);
+    return FW_OK;
+}
+
+/* ---- setting up ------------------------------------------------------------------------------------------------ */
+
+static int slot_of(pass *p, const char *column, fw_err *e)
+{
+    for (int s = 0; s < p->slots; s++)
+        if (!strcmp(p->slot[s].decl->name, column)) return s;
+    const fw_output *decl = NULL;
+    size_t stage = fw_producer(column, &decl);
+    if (p->slots == MAX_SLOTS || !decl) {
+        fw_fail(e, FW_EFAIL, "column '%s': unknown, or more than %d columns in one pass", column, MAX_SLOTS);
+        return -1;
+    }
+    p->slot[p->slots] = (slot){decl, stage, decl->width};
+    return p->slots++;
+}
+
+static uint64_t missing_mask(const pass *p, int shard)
+{
+    uint64_t mask = 0;
+    for (size_t t = 0; t < p->tasks; t++)
+        if (!fw_run_done(p->run, p->first + t, shard)) mask |= (uint64_t)1 << t;
+    return mask;
+}
+
+static uint64_t collect_jobs(pass *p, int only_shard)
+{
+    uint64_t needed = 0;
+    p->jobs = FW_ARRAY(job, p->run->store->shards);
+    for (size_t n = 0; n < p->run->store->shards; n++) {
+        const fw_shard *sh = &p->run->store->shard[n];
+        if (!fw_run_shard_used(p->run, sh) || (only_shard >= 0 && (size_t)only_shard != n)) continue;
+        uint64_t mask = missing_mask(p, (int)n);
+        if (!mask) continue;
+        needed |= mask;
+        p->jobs[p->njobs++] = (job){.shard = (int)n, .mask = mask};
+        p->total += sh->rows;
+    }
+    return needed;
+}
+
+static int open_tasks(pass *p, uint64_t needed, fw_err *e)
+{
+    for (size_t t = 0; t < p->tasks; t++) {
+        const fw_stage *st = fw_stages[p->first + t];
+        p->task[t] = (fw_task){.stage = st, .conf = p->run->conf, .store = p->run->store, .workers = p->run->workers, .run = p->run};
+        if (!(needed >> t & 1)) continue;
+        p->opened |= (uint64_t)1 << t;
+        if (st->open && st->open(&p->task[t], e)) return fw_context(e, "stage '%s'", st->name);
+        int s;
+        for (int i = 0; st->inputs && st->inputs[i]; i++) {
+            if ((s = slot_of(p, st->inputs[i], e)) < 0) return e->code;
+            p->in[t * MAX_SLOTS + (size_t)i] = s;
+        }
+        for (int i = 0; st->outputs[i].name; i++) {
+            if ((s = slot_of(p, st->outputs[i].name, e)) < 0) return e->code;
+            if (!p->slot[s].width) p->slot[s].width = p->task[t].width;
+            p->out[t * MAX_SLOTS + (size_t)i] = s;
+        }
+    }
+    return FW_OK;
+}
+
+static void free_pass(pass *p, struct fw_tray *trays, size_t depth)
+{
+    for (size_t i = 0; i < depth; i++) {
+        free(trays[i].bytes);
+        for (int s = 0; s < MAX_SLOTS; s++) fw_free(trays[i].cell[s].own);
+    }
+    fw_free(trays);
+    for (size_t i = 0; i < p->njobs; i++) close_job(p, &p->jobs[i]);
+    for (size_t t = 0; t < p->tasks; t++)
+        if ((p->opened >> t & 1) && fw_stages[p->first + t]->close) fw_stages[p->first + t]->close(&p->task[t]);
+    for (int w = 0; w < p->run->workers; w++) {
+        fw_image_free(&p->scratch[w].image);
+        fw_free(p->scratch[w].crop);
+    }
+    fw_free(p->scratch);
+    fw_free(p->jobs);
+    fw_free(p->task);
+    fw_free(p->in);
+    fw_free(p->out);
+}
+
+int fw_extract(fw_run *r, size_t first, size_t last, int only_shard, fw_err *e)
+{
+    pass p = {.run = r, .first = first, .tasks = last - first + 1};
+    size_t depth = (size_t)r->workers * 8 + 8; /* enough to ride out one slow photo, small enough for big ones */
+    p.task = FW_ARRAY(fw_task, p.tasks);
+    p.in = FW_ARRAY(int, p.tasks * MAX_SLOTS);
+    p.out = FW_ARRAY(int, p.tasks * MAX_SLOTS);
+    p.scratch = FW_ARRAY(scratch, (size_t)r->workers);
+    p.limits = (fw_image_limits){.max_pixels = r->conf->image_max_pixels,
+                                 .max_scans = (int)r->conf->image_max_scans,
+                                 .decode_side = (int)r->conf->image_decode_side};
+    struct fw_tray *trays = FW_ARRAY(struct fw_tray, depth);
+    uint64_t needed = collect_jobs(&p, only_shard);
+    int rc = needed ? open_tasks(&p, needed, e) : FW_OK;
+    if (needed && !rc) {
+        double start = fw_now();
+        fw_progress_start("extract", "images", p.total);
+        rc = fw_pipe_run(&(fw_pipe){.workers = r->workers, .depth = depth, .trays = trays, .tray_size = sizeof *trays,
+                                    .user = &p, .read = read_tray, .work = work_tray, .write = write_tray}, e);
+        fw_progress_end();
+        r->images_done += p.done;
+        double spent = fw_now() - start;
+        for (size_t t = 0; t < p.tasks; t++)
+            if (needed >> t & 1) r->seconds[first + t] = spent; /* fused: the pass took this long for all of them */
+        fw_log(FW_INFO, "extract: %llu images in %.1f s (%.0f/s), %llu of them bad", (unsigned long long)p.done, spent,
+               spent > 0 ? (double)p.done / spent : 0, (unsigned long long)p.bad);
+    }
+    free_pass(&p, trays, depth);
+    return rc;
+}

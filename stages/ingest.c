@@ -1,0 +1,236 @@
+/* ingest: look through a source, hash what is new, seal it as shards; note what has gone.
+ *
+ * A record is known when its path is in some shard. Known and unchanged (size and time): nothing is read. Known but
+ * touched: hashed again; same content stays, other content retires the old row and gets a new one. New: hashed, and put
+ * into the shard being built, which is sealed when it is full and at the end. Sealed shards are never changed, so an
+ * interrupted ingest goes on behind the last sealed one, and the same records end up in the same shards.
+ *
+ * Memory: 24 bytes per known image for the table, plus one shard.
+ */
+#include "../lib/file.h"
+#include "../lib/log.h"
+#include "../lib/pipe.h"
+#include "run.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Known rows by path hash; open addressing, at most half full. A row that is found again is marked `seen`. */
+typedef struct known {
+    uint64_t hash;
+    uint32_t shard, row; /* shard + 1; 0: empty */
+    uint8_t seen;
+} known;
+
+typedef struct ingest {
+    fw_run *run;
+    const char *set;
+    fw_source *src;
+    fw_shard *shard; /* the shards that were there at the start: sealing moves the store's own table under the reader */
+    size_t shards;
+    known *table;
+    size_t slots;
+    fw_shard_builder *builder;
+    uint64_t records, fresh, changed, unreadable;
+} ingest;
+
+typedef struct tray {
+    char *path, *label;
+    uint64_t bytes;
+    int64_t mtime;
+    known *old;   /* the row that has this path now, NULL: new */
+    bool hash_it; /* new, or touched since */
+    fw_hash content;
+} tray;
+
+static known *lookup(const ingest *g, const char *path)
+{
+    uint64_t h = fw_hash_bytes(path, strlen(path)).lo;
+    for (size_t at = h & (g->slots - 1); g->slots && g->table[at].shard; at = (at + 1) & (g->slots - 1)) {
+        known *k = &g->table[at];
+        if (k->hash != h) continue;
+        size_t n;
+        const char *have = fw_shard_path(&g->shard[k->shard - 1], k->row, &n);
+        if (n == strlen(path) && !memcmp(have, path, n)) return k;
+    }
+    return NULL;
+}
+
+static void build_table(ingest *g)
+{
+    size_t rows = 0;
+    for (size_t i = 0; i < g->shards; i++)
+        if (!strcmp(g->shard[i].set, g->set)) rows += g->shard[i].rows;
+    for (g->slots = 1024; g->slots < 2 * rows; g->slots *= 2) {}
+    g->table = FW_ARRAY(known, g->slots);
+    for (size_t i = 0; i < g->shards; i++) {
+        const fw_shard *sh = &g->shard[i];
+        if (strcmp(sh->set, g->set)) continue;
+        for (size_t r = 0; r < sh->rows; r++) {
+            size_t n;
+            const char *path = fw_shard_path(sh, r, &n);
+            uint64_t h = fw_hash_bytes(path, n).lo;
+            if (sh->removed && sh->removed[r]) continue; /* retired: should its path come back, that is a new row */
+            size_t at = h & (g->slots - 1);
+            while (g->table[at].shard) at = (at + 1) & (g->slots - 1);
+            g->table[at] = (known){h, (uint32_t)i + 1, (uint32_t)r, 0};
+        }
+    }
+}
+
+static bool untouched(const ingest *g, const known *k, const fw_record *r)
+{
+    const fw_shard *sh = &g->shard[k->shard - 1];
+    return ((const uint64_t *)sh->bytes.data)[k->row] == r->bytes && ((const int64_t *)sh->mtime.data)[k->row] == r->mtime;
+}
+
+static int read_tray(void *user, void *p, fw_err *e)
+{
+    ingest *g = user;
+    tray *t = p;
+    fw_record r;
+    int got = fw_source_next(g->src, &r, e);
+    if (got <= 0) return got;
+    fw_free(t->path);
+    fw_free(t->label);
+    *t = (tray){.path = fw_strdup(r.path), .label = fw_strdup(r.label), .bytes = r.bytes, .mtime = r.mtime};
+    t->old = lookup(g, t->path);
+    t->hash_it = !t->old || !untouched(g, t->old, &r);
+    return 1;
+}
+
+static int work_tray(void *user, int worker, void *p, fw_err *e)
+{
+    FW_UNUSED(worker);
+    FW_UNUSED(e);
+    ingest *g = user;
+    tray *t = p;
+    char *bytes = NULL;
+    size_t n;
+    if (!t->hash_it) return FW_OK;
+    /* unreadable or too large: content 0 0, and detect will say why */
+    if (!fw_source_read(g->src, t->path, g->run->conf->image_max_bytes, &bytes, &n, NULL)) t->content = fw_hash_bytes(bytes, n);
+    free(bytes);
+    return FW_OK;
+}
+
+static bool same_label(const fw_shard *sh, size_t row, const char *label)
+{
+    size_t n = 0;
+    const char *have = fw_shard_label(sh, row, &n);
+    return have ? n == strlen(label) && !memcmp(have, label, n) : !*label;
+}
+
+/* Is the record what its known row says, label included? Otherwise the row retires and the record is new. */
+static bool still_valid(const ingest *g, const tray *t)
+{
+    const fw_shard *sh = &g->shard[t->old->shard - 1];
+    if (!same_label(sh, t->old->row, t->label)) return false;
+    if (!t->hash_it) return true;
+    const uint64_t *h = (const uint64_t *)sh->hash.data + 2 * t->old->row;
+    return h[0] == t->content.hi && h[1] == t->content.lo;
+}
+
+static int write_tray(void *user, void *p, fw_err *e)
+{
+    ingest *g = user;
+    tray *t = p;
+    fw_progress_tick(++g->records);
+    if (t->old && !t->old->seen && still_valid(g, t)) {
+        t->old->seen = 1;
+        return FW_OK;
+    }
+    if (t->old) g->changed++;
+    if (t->old && !t->hash_it) { /* only the label changed: the content is known */
+        const uint64_t *h = (const uint64_t *)g->shard[t->old->shard - 1].hash.data + 2 * t->old->row;
+        t->content = (fw_hash){h[0], h[1]};
+    }
+    g->fresh++;
+    g->unreadable += !t->content.hi && !t->content.lo;
+    fw_shard_builder_add(g->builder, t->path, t->label, t->bytes, t->mtime, t->content);
+    if (fw_shard_builder_rows(g->builder) < g->run->store->shard_size) return FW_OK;
+    return fw_shard_builder_seal(g->builder, g->run->store, g->set, e);
+}
+
+typedef struct gone {
+    const ingest *g;
+    uint64_t count;
+} gone;
+
+/* Rows of other sets stay as they were; rows of this set are gone when the walk did not meet them. Rows sealed in this
+ * very run are not in the table and are not gone. */
+static bool row_is_gone(void *user, const fw_shard *sh, size_t row)
+{
+    gone *w = user;
+    bool was = sh->removed && sh->removed[row];
+    if (strcmp(sh->set, w->g->set) || was) return was;
+    size_t n;
+    const char *bytes = fw_shard_path(sh, row, &n);
+    char *path = fw_format("%.*s", (int)n, bytes);
+    const known *k = lookup(w->g, path);
+    fw_free(path);
+    bool lost = k && k->shard == sh->number + 1 && k->row == row && !k->seen;
+    w->count += lost;
+    return lost;
+}
+
+static int walk(ingest *g, fw_err *e)
+{
+    size_t depth = (size_t)g->run->workers * 16 + 16;
+    tray *trays = FW_ARRAY(tray, depth);
+    fw_progress_start(*g->set ? g->set : "ingest", "images", 0);
+    int rc = fw_pipe_run(&(fw_pipe){.workers = g->run->workers, .depth = depth, .trays = trays, .tray_size = sizeof *trays,
+                                    .user = g, .read = read_tray, .work = work_tray, .write = write_tray}, e);
+    fw_progress_end();
+    for (size_t i = 0; i < depth; i++) {
+        fw_free(trays[i].path);
+        fw_free(trays[i].label);
+    }
+    fw_free(trays);
+    if (!rc && fw_shard_builder_rows(g->builder)) rc = fw_shard_builder_seal(g->builder, g->run->store, g->set, e);
+    return rc;
+}
+
+static void tell(const ingest *g, uint64_t lost, double seconds)
+{
+    uint64_t files, links;
+    fw_source_skipped(g->src, &files, &links);
+    fw_log(FW_INFO, "ingest%s%s: %llu images (%llu new, %llu changed, %llu gone) in %.1f s", *g->set ? " " : "", g->set,
+           (unsigned long long)g->records, (unsigned long long)(g->fresh - g->changed), (unsigned long long)g->changed,
+           (unsigned long long)lost, seconds);
+    if (files) fw_log(FW_INFO, "ingest: passed over %llu files without an image's extension", (unsigned long long)files);
+    if (links)
+        fw_log(FW_WARN, "ingest: passed over %llu symbolic links (broken, or leaving the source: ingest.outside_links)",
+               (unsigned long long)links);
+}
+
+static int check_source(const ingest *g, fw_err *e)
+{
+    fw_store *s = g->run->store;
+    const char *known_spec = fw_store_source(s, g->set), *spec = fw_source_spec(g->src);
+    if (*known_spec && strcmp(known_spec, spec) && !g->run->conf->ingest_moved)
+        return fw_fail(e, FW_EUSAGE,
+                       "workspace '%s' was made from '%s', not '%s'; use another --work, or --set ingest.moved=yes if the "
+                       "dataset lies elsewhere now", s->root, known_spec, spec);
+    return fw_store_set_source(s, g->set, spec, e);
+}
+
+int fw_ingest(fw_run *r, size_t set, fw_err *e)
+{
+    ingest g = {.run = r, .set = r->set[set], .src = r->source[set], .builder = fw_shard_builder_new()};
+    double start = fw_now();
+    gone w = {.g = &g};
+    g.shards = r->store->shards;
+    g.shard = FW_ARRAY(fw_shard, g.shards);
+    if (g.shards) memcpy(g.shard, r->store->shard, g.shards * sizeof *g.shard);
+    int rc = check_source(&g, e);
+    if (!rc) build_table(&g);
+    if (!rc) rc = walk(&g, e);
+    if (!rc) rc = fw_store_write_removed(r->store, row_is_gone, &w, e);
+    if (!rc) tell(&g, w.count, fw_now() - start);
+    if (!rc && !g.records) rc = fw_fail(e, FW_EUSAGE, "source '%s' holds no image", fw_source_spec(g.src));
+    fw_shard_builder_free(g.builder);
+    fw_free(g.table);
+    fw_free(g.shard);
+    return rc;
+}
