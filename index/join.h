@@ -3,11 +3,13 @@
  * A *pack* holds rows in the form that a kernel reads: groups of `nr` rows (a panel), and in a panel, word after word,
  * the nr rows' 32-bit words side by side. A word is one float, two bf16 or four int8. A kernel multiplies a block of rows A
  * (panels of `mr` rows) with one panel of columns B and reports the pairs whose score reaches the smaller of the row's
- * and the column's threshold. Scores are in the pack's own unit: sim * 1/unit.
+ * and the column's threshold.
  *
- * A score is an estimate of the pair's true similarity sim (fw_dot of the fp16 rows). |unit * score - sim| is bounded by
- * Cauchy-Schwarz from what each row lost: err (rounding, within the scored subspace) and rest (length outside of it):
- *     err_i (norm_j + err_j) + norm_i err_j + rest_i rest_j + rounding of the two sums.
+ * A score is an upper bound of the pair's true similarity sim (fw_dot of the fp16 rows): the product of the rounded rows
+ * plus what both rows can have lost, by Cauchy-Schwarz from a row's rounding error err and its length `rest` outside of
+ * the scored subspace:
+ *     |sim - product| <= err_i norm_j + (norm_i + err_i) err_j + rest_i rest_j + rounding of the two sums <= loss_i + loss_j.
+ * So what is dropped with score <= t has sim <= t, and a row whose k-th sim exceeds t is certified.
  */
 #ifndef FW_JOIN_H
 #define FW_JOIN_H
@@ -25,11 +27,13 @@ typedef struct fw_strip {
     const uint32_t *a;    /* panels x words x mr */
     const int32_t *bias;  /* int8: starting value per row of A (cancels the +128 of B); else unused */
     const float *row_min; /* threshold per row of A */
+    const float *row_scale, *row_loss;
     size_t panels, words;
     const uint32_t *b;    /* words x nr */
     const float *col_min; /* nr thresholds; +inf: the row's alone counts */
+    const float *col_scale, *col_loss;
     uint32_t *where;      /* out: row << 16 | column */
-    float *score;         /* out */
+    float *score;         /* out: sum * row_scale * col_scale + row_loss + col_loss; NaN (padding) is never a hit */
     float *scratch;       /* FW_JOIN_ROWS x nr floats, for kernels that need them */
 } fw_strip;
 
@@ -45,16 +49,15 @@ typedef struct fw_kernel {
 const fw_kernel *fw_kernel_find(const char *name);
 const fw_kernel *fw_kernel_at(size_t i); /* i-th of all kernels, best first; NULL past the end */
 
-/* How rows become words: a rotation into the subspace that the data span (int8 only) and a scale. */
+/* How rows become words: int8 rotates into the subspace that the data span. */
 typedef struct fw_quant {
     const fw_kernel *kern;
     int dim, dims;       /* input components; components that are scored */
     float *rotation;     /* dims x dim, orthonormal rows; NULL: identity */
-    float step;          /* int8: value of one unit of a component */
     double energy_lost;  /* mean share of the squared length outside of the subspace, on the sample */
 } fw_quant;
 
-/* Choose rotation and scale from a sample of the rows `row` (n of them). */
+/* Choose the rotation from a sample of the rows `row` (n of them). */
 fw_quant *fw_quant_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_kernel *kern, uint64_t seed);
 void fw_quant_free(fw_quant *q);
 
@@ -62,20 +65,17 @@ typedef struct fw_pack {
     const fw_quant *q;
     size_t n, panels, words;
     uint32_t *word;              /* panels x words x nr; int8 with 128 added to every byte */
-    float *norm, *err, *rest;    /* per row, each rounded up a little */
+    float *scale, *loss;         /* panels x nr; scale 0 and loss NaN where rows fill up the last panel */
+    float *err, *rest;           /* per row; freed by fw_pack_losses */
     float norm_max, err_max, rest_max;
 } fw_pack;
 
-/* Pack rows row[0..n-1] of v in that order. Parallel. */
+/* Pack rows row[0..n-1] of v in that order. Parallel. The losses are those of a search of p in itself. */
 fw_pack *fw_pack_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_quant *q);
+/* As fw_pack_new, for two packs that will meet each other. */
+void fw_pack_pair(const fw_vectors *v, const uint32_t *row, size_t n, const fw_vectors *w, const uint32_t *wrow,
+                  size_t m, const fw_quant *q, fw_pack **p, fw_pack **g);
 void fw_pack_free(fw_pack *p);
-/* Copy rows pick[0..count-1] of p (count <= FW_JOIN_ROWS) into A form; `a` has room for FW_JOIN_ROWS x words words,
- * bias for FW_JOIN_ROWS. Rows that fill up the last panel are zero. Returns the number of A panels. */
-size_t fw_pack_rows(const fw_pack *p, const uint32_t *pick, size_t count, uint32_t *a, int32_t *bias);
-/* Bound on |unit * score - sim| between row i of p and any row of `other`. */
-float fw_pack_bound(const fw_pack *p, size_t i, const fw_pack *other);
-float fw_pack_unit(const fw_pack *p);
-
 /* The best `keep` of all candidates that were offered to a row, kept lazily: a list of up to `cap` keys is cut back to `keep` when
  * it is full, and its threshold is then the worst key kept. What was dropped has a score <= threshold. Ordered by (score
  * descending, id ascending), so the result does not depend on the order of the offers. */
@@ -146,7 +146,7 @@ typedef struct fw_block {
     size_t count;       /* rows of the block */
     uint32_t *a;        /* A panels */
     int32_t *bias;
-    float row_min[FW_JOIN_ROWS], col_min[64];
+    float row_min[FW_JOIN_ROWS], row_scale[FW_JOIN_ROWS], row_loss[FW_JOIN_ROWS], col_min[64];
     fw_strip strip;
     float *query;       /* 2 x dim, for fw_rank_dots */
 } fw_block;
@@ -168,7 +168,7 @@ static inline size_t fw_hit_col(const fw_block *b, size_t hit)
 #define FW_JOIN_KEEP_MAX 4096 /* longest list that is re-scored */
 
 /* A search of probes in a gallery (for the self-graph both are the same). Results go straight into the arrays of a graph:
- * probe p's at off[probe_row[p]], as many as `width[p]`, or k where width is NULL. */
+ * probe p's at off[probe_row[p]], or at p * k where off is NULL. */
 typedef struct fw_search {
     const fw_vectors *probe_v, *gallery_v;
     const uint32_t *probe_row, *gallery_row; /* dataset row of each position of the packs */
@@ -191,5 +191,28 @@ size_t fw_search_symmetric_bytes(const fw_search *s);
 /* Re-score the candidates key[0..len-1] (gallery positions) of probe p and write its results; true if certified, given that
  * dropped candidates scored at most `min`. The keys are overwritten. */
 bool fw_search_finish(const fw_search *s, float *query, size_t p, uint64_t *key, size_t len, float min);
+
+/* Inverted lists: k-means over the rows, and for a range of rows the neighbours in their nearest lists. */
+typedef struct fw_ivf_plan {
+    size_t lists, probes;
+    double recall10;     /* on the second half of the sample */
+    size_t sampled;      /* rows of that half */
+    uint32_t *home;      /* list of each usable row (by position in `row`) */
+    fw_vectors *centre;  /* the centres, rounded to fp16 */
+    uint16_t *centre_half;
+} fw_ivf_plan;
+/* Make lists for the `rows` usable rows and find the smallest number of probes whose recall@10 reaches `floor`. */
+FW_MUST_USE int fw_ivf_plan_make(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_kernel *kern, uint64_t seed,
+                                 double floor, fw_ivf_plan *plan, fw_err *e);
+void fw_ivf_plan_free(fw_ivf_plan *plan);
+/* The graph: s->off leaves room for k per row; got[row] is how many each got. */
+FW_MUST_USE int fw_ivf_search(const fw_ivf_plan *plan, fw_search *s, const uint32_t *row, size_t rows,
+                              const fw_kernel *kern, uint32_t *got, size_t *certified, fw_err *e);
+/* For each of `probes` rows of v its k nearest rows of w: s->id and s->sim (probes x k) are allocated. */
+FW_MUST_USE int fw_search_nearest(const fw_vectors *v, const uint32_t *row, size_t probes, const fw_vectors *w,
+                                  const uint32_t *wrow, size_t rows, const fw_kernel *kern, uint32_t k, bool self, uint32_t **id,
+                                  fw_err *e);
+/* Candidates to re-score for k results of this kernel. */
+uint32_t fw_search_keep(const fw_kernel *kern, uint32_t k);
 
 #endif

@@ -14,10 +14,13 @@ TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m256 t[RO
     for (size_t r = 0; r < ROWS; r++) {
         __m256 low = _mm256_set1_ps(s->row_min[first_row + r]);
         for (size_t h = 0; h < 2; h++) {
+            __m256 loss = _mm256_add_ps(_mm256_set1_ps(s->row_loss[first_row + r]), _mm256_loadu_ps(s->col_loss + 8 * h));
+            __m256 scale = _mm256_mul_ps(_mm256_set1_ps(s->row_scale[first_row + r]), _mm256_loadu_ps(s->col_scale + 8 * h));
+            __m256 bound = _mm256_fmadd_ps(t[r][h], scale, loss);
             __m256 limit = _mm256_min_ps(low, _mm256_loadu_ps(s->col_min + 8 * h));
-            unsigned m = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(t[r][h], limit, _CMP_GE_OQ));
+            unsigned m = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(bound, limit, _CMP_GE_OQ));
             float x[8];
-            if (m) _mm256_storeu_ps(x, t[r][h]);
+            if (m) _mm256_storeu_ps(x, bound);
             for (; m; m &= m - 1) {
                 unsigned j = (unsigned)__builtin_ctz(m);
                 s->where[n] = (uint32_t)((first_row + r) << 16 | (8 * h + j));
@@ -34,6 +37,7 @@ TARGET static size_t strip_f32(const fw_strip *s)
     for (size_t row = 0; row < s->panels * ROWS; row += ROWS) {
         const float *a = (const float *)s->a + row * s->words, *b = (const float *)s->b, *end = b + COLS * s->words;
         __m256 t[ROWS][2];
+#pragma GCC unroll 6
         for (size_t r = 0; r < ROWS; r++) t[r][0] = t[r][1] = _mm256_setzero_ps();
         for (; b < end; b += COLS, a += ROWS) {
             __m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);

@@ -17,7 +17,8 @@ TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m512 t[RO
     for (size_t r = 0; r < ROWS; r++) {
         __m512 low = _mm512_set1_ps(s->row_min[first_row + r]);
         for (size_t h = 0; h < 2; h++) {
-            __mmask16 m = _mm512_cmp_ps_mask(t[r][h], _mm512_min_ps(low, _mm512_loadu_ps(s->col_min + 16 * h)), _CMP_GE_OQ);
+            __m512 limit = _mm512_min_ps(low, _mm512_loadu_ps(s->col_min + 16 * h));
+            __mmask16 m = _mm512_cmp_ps_mask(t[r][h], limit, _CMP_GE_OQ);
             if (!m) continue;
             __m512i at = _mm512_add_epi32(lane, _mm512_set1_epi32((int)((first_row + r) << 16 | 16 * h)));
             _mm512_storeu_si512(s->where + n, _mm512_maskz_compress_epi32(m, at));
@@ -38,8 +39,11 @@ TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m512 t[RO
         __asm__(MAC " %2, %1, %0" : "+v"(l##r) : "v"(b0), "v"(x));                                                     \
         __asm__(MAC " %2, %1, %0" : "+v"(h##r) : "v"(b1), "v"(x));                                                     \
     }
-#define AS_FLOAT(r) t[r][0] = _mm512_castsi512_ps(l##r), t[r][1] = _mm512_castsi512_ps(h##r);
-#define TO_FLOAT(r) t[r][0] = _mm512_cvtepi32_ps(l##r), t[r][1] = _mm512_cvtepi32_ps(h##r);
+#define BOUND(x, r, h)                                                                                                 \
+    _mm512_fmadd_ps(_mm512_mul_ps(x, _mm512_loadu_ps(s->col_scale + 16 * h)), _mm512_set1_ps(s->row_scale[row + r]),    \
+                    _mm512_add_ps(_mm512_loadu_ps(s->col_loss + 16 * h), _mm512_set1_ps(s->row_loss[row + r])))
+#define AS_FLOAT(r) t[r][0] = BOUND(_mm512_castsi512_ps(l##r), r, 0), t[r][1] = BOUND(_mm512_castsi512_ps(h##r), r, 1);
+#define TO_FLOAT(r) t[r][0] = BOUND(_mm512_cvtepi32_ps(l##r), r, 0), t[r][1] = BOUND(_mm512_cvtepi32_ps(h##r), r, 1);
 #define COMPARE(r)                                                                                                     \
     {                                                                                                                  \
         __m512 low = _mm512_set1_ps(s->row_min[row + r]);                                                              \

@@ -49,7 +49,8 @@ static size_t strip_blas(const fw_strip *s)
     fw_gemm_tn(FW_JOIN_ROWS, COLS, s->words, (const float *)s->a, (const float *)s->b, s->scratch);
     for (size_t r = 0; r < FW_JOIN_ROWS; r++)
         for (size_t c = 0; c < COLS; c++) {
-            float x = s->scratch[r * COLS + c], low = s->row_min[r] < s->col_min[c] ? s->row_min[r] : s->col_min[c];
+            float x = s->scratch[r * COLS + c] * s->row_scale[r] * s->col_scale[c] + (s->row_loss[r] + s->col_loss[c]);
+            float low = s->row_min[r] < s->col_min[c] ? s->row_min[r] : s->col_min[c];
             s->where[hits] = (uint32_t)(r << 16 | c);
             s->score[hits] = x;
             hits += x >= low;

@@ -12,9 +12,12 @@ static size_t emit(const fw_strip *s, size_t first_row, float32x4_t t[ROWS][3], 
     for (size_t r = 0; r < ROWS; r++)
         for (size_t h = 0; h < 3; h++) {
             float32x4_t limit = vminq_f32(vdupq_n_f32(s->row_min[first_row + r]), vld1q_f32(s->col_min + 4 * h));
-            if (!vmaxvq_u32(vcgeq_f32(t[r][h], limit))) continue;
+            float32x4_t loss = vaddq_f32(vdupq_n_f32(s->row_loss[first_row + r]), vld1q_f32(s->col_loss + 4 * h));
+            float32x4_t scale = vmulq_n_f32(vld1q_f32(s->col_scale + 4 * h), s->row_scale[first_row + r]);
+            float32x4_t bound = vfmaq_f32(loss, t[r][h], scale);
+            if (!vmaxvq_u32(vcgeq_f32(bound, limit))) continue;
             float x[4], low[4];
-            vst1q_f32(x, t[r][h]);
+            vst1q_f32(x, bound);
             vst1q_f32(low, limit);
             for (size_t j = 0; j < 4; j++)
                 if (x[j] >= low[j]) {

@@ -39,7 +39,8 @@ static void orthonormalise(double *m, size_t rows, size_t cols)
         }
 }
 
-/* A random rotation spreads each row's length evenly over the components, so that one step serves all of them. */
+/* A random rotation spreads each row's length evenly over the components: its largest one, which sets the row's step, is then
+ * about 2.7 times the mean one, where along the principal axes it is the first, many times the mean. */
 static double *random_rotation(size_t n, uint64_t seed)
 {
     fw_rng rng = {seed ^ 0x726F74u};
@@ -96,44 +97,15 @@ static int quantise(float x, float inv)
     return (int)(y < -127 ? -127 : y > 127 ? 127 : y);
 }
 
-/* The step with the smallest mean + largest rounding error of a row, the two that enter a row's bound. */
-static float choose_step(const float *y, size_t count, size_t dims)
-{
-    double square = 0, best = INFINITY;
-    for (size_t i = 0; i < count * dims; i++) square += (double)y[i] * y[i];
-    float sigma = (float)sqrt(square / (double)(count * dims)), chosen = sigma;
-    for (float clip = 2.5f; clip <= 6; clip += 0.25f) {
-        float step = sigma * clip / 127;
-        double mean = 0, worst = 0;
-        for (size_t i = 0; i < count; i++) {
-            double err = 0;
-            for (size_t c = 0; c < dims; c++) {
-                double d = (double)y[i * dims + c] - (double)step * quantise(y[i * dims + c], 1 / step);
-                err += d * d;
-            }
-            mean += sqrt(err) / (double)count;
-            worst = fmax(worst, sqrt(err));
-        }
-        if (mean + worst < best) best = mean + worst, chosen = step;
-    }
-    return chosen;
-}
-
 fw_quant *fw_quant_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_kernel *kern, uint64_t seed)
 {
     fw_quant *q = FW_NEW(fw_quant);
-    *q = (fw_quant){.kern = kern, .dim = v->dim, .dims = v->dim, .step = 1};
+    *q = (fw_quant){.kern = kern, .dim = v->dim, .dims = v->dim};
     if (kern->word != FW_WORD_INT8 || !n) return q;
-    size_t count, few;
+    size_t count;
     float *x = sample_rows(v, row, n, &count);
     find_rotation(q, x, count, seed);
-    few = count < 512 ? count : 512;
-    float *y = fw_alloc(few * (size_t)q->dims, sizeof *y), *some = fw_alloc(few * (size_t)q->dim, sizeof *some);
-    for (size_t i = 0; i < few; i++)
-        memcpy(some + i * (size_t)q->dim, x + i * count / few * (size_t)q->dim, (size_t)q->dim * sizeof *x);
-    fw_gemm_nt(few, (size_t)q->dims, (size_t)q->dim, some, q->rotation, y);
-    q->step = choose_step(y, few, (size_t)q->dims);
-    fw_free(x), fw_free(y), fw_free(some);
+    fw_free(x);
     return q;
 }
 
@@ -159,11 +131,19 @@ static float from_bf16(uint16_t h)
     return x;
 }
 
-/* One row y (dims floats) into words at w, nr apart; returns the squared rounding error. */
-static double encode(const fw_quant *q, const float *y, uint32_t *w, size_t nr)
+static float largest(const float *x, size_t n)
+{
+    float m = 0;
+    for (size_t i = 0; i < n; i++) m = fabsf(x[i]) > m ? fabsf(x[i]) : m;
+    return m;
+}
+
+/* One row y (dims floats) into words at w, nr apart; sets the value of one unit, returns the squared rounding error. */
+static double encode(const fw_quant *q, const float *y, uint32_t *w, size_t nr, float *unit)
 {
     double lost = 0;
     size_t dims = (size_t)q->dims;
+    *unit = 1;
     if (q->kern->word == FW_WORD_F32) {
         for (size_t c = 0; c < dims; c++) memcpy(w + c * nr, y + c, sizeof *w);
     } else if (q->kern->word == FW_WORD_BF16) {
@@ -174,10 +154,11 @@ static double encode(const fw_quant *q, const float *y, uint32_t *w, size_t nr)
             lost += d * d;
         }
     } else {
-        float inv = 1 / q->step;
+        float top = largest(y, dims), step = top > 0 ? top / 127 : 1, inv = 1 / step;
+        *unit = step;
         for (size_t c = 0; c < dims; c++) {
             int s = quantise(y[c], inv);
-            double d = (double)y[c] - (double)q->step * s;
+            double d = (double)y[c] - (double)step * s;
             w[c / 4 * nr] ^= (uint32_t)(uint8_t)s << 8 * (c & 3);
             lost += d * d;
         }
@@ -192,16 +173,29 @@ static double square(const float *x, size_t n)
     return s;
 }
 
-/* Fill in what row i lost. The slack covers the fp32 rotation: n roundings in each of `dims` sums, and the rotation's own. */
+/* What row i lost. The slack covers the fp32 rotation: `dim` roundings in each of `dims` sums, and the rotation's own. */
 static void account(fw_pack *p, size_t i, double x2, double y2, double lost)
 {
     const fw_quant *q = p->q;
-    double norm = sqrt(x2), slack = 0;
-    if (q->rotation) slack = norm * FP_EPS * sqrt(q->dims) * (q->dim + 4);
+    double norm = sqrt(x2), slack = q->rotation ? norm * FP_EPS * sqrt(q->dims) * (q->dim + 4) : 0;
     double out = fmax(x2 - y2, 0) + 2 * slack * norm;
-    p->norm[i] = (float)(norm * 1.000001);
+    p->loss[i] = (float)(norm * 1.000001); /* until fw_pack_losses */
     p->err[i] = (float)((sqrt(lost) + slack) * 1.00001);
     p->rest[i] = q->rotation && q->dims < q->dim ? (float)(sqrt(out) * 1.00001) : 0;
+}
+
+/* Turn norm, err and rest into the loss, given the largest values on either side. */
+static void losses(fw_pack *p, float norm, float err, float rest)
+{
+    /* fw_dot adds dim / 8 + 3 times, a float kernel dim times in two roundings; then the score's own few operations */
+    double sums = FP_EPS * (2.2 * p->q->dim + 24) * (norm + err) * (norm + err) / 2;
+    for (size_t i = 0; i < p->n; i++) {
+        double l = p->err[i] * ((double)norm + err) + (double)p->rest[i] * rest / 2 + sums;
+        p->loss[i] = (float)(l * 1.00001);
+    }
+    for (size_t i = p->n; i < p->panels * (size_t)p->q->kern->nr; i++) p->loss[i] = NAN;
+    fw_free(p->err), fw_free(p->rest);
+    p->err = p->rest = NULL;
 }
 
 static void pack_panel(fw_pack *p, const fw_vectors *v, const uint32_t *row, size_t panel, float *x, float *y)
@@ -216,25 +210,19 @@ static void pack_panel(fw_pack *p, const fw_vectors *v, const uint32_t *row, siz
     if (q->kern->word == FW_WORD_INT8)
         for (size_t i = 0; i < p->words * nr; i++) w[i] = 0x80808080u; /* +128: the columns' bytes are unsigned */
     for (size_t i = 0; i < count; i++) {
-        double lost = encode(q, y + i * dims, w + i, nr);
+        double lost = encode(q, y + i * dims, w + i, nr, &p->scale[first + i]);
         account(p, first + i, square(x + i * dim, dim), square(y + i * dims, dims), lost);
     }
 }
 
-static float largest(const float *x, size_t n)
-{
-    float m = 0;
-    for (size_t i = 0; i < n; i++) m = x[i] > m ? x[i] : m;
-    return m;
-}
-
-fw_pack *fw_pack_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_quant *q)
+static fw_pack *pack_rows(const fw_vectors *v, const uint32_t *row, size_t n, const fw_quant *q)
 {
     fw_pack *p = FW_NEW(fw_pack);
     size_t nr = (size_t)q->kern->nr, per = q->kern->word == FW_WORD_INT8 ? 4 : q->kern->word == FW_WORD_BF16 ? 2 : 1;
     *p = (fw_pack){.q = q, .n = n, .panels = (n + nr - 1) / nr, .words = ((size_t)q->dims + per - 1) / per};
     p->word = fw_alloc_aligned(p->panels * nr * p->words, sizeof *p->word);
-    p->norm = FW_ARRAY(float, n);
+    p->scale = FW_ARRAY(float, p->panels * nr);
+    p->loss = FW_ARRAY(float, p->panels * nr);
     p->err = FW_ARRAY(float, n);
     p->rest = FW_ARRAY(float, n);
 #pragma omp parallel
@@ -244,19 +232,36 @@ fw_pack *fw_pack_new(const fw_vectors *v, const uint32_t *row, size_t n, const f
         for (size_t i = 0; i < p->panels; i++) pack_panel(p, v, row, i, x, y);
         fw_free(x), fw_free(y);
     }
-    p->norm_max = largest(p->norm, n);
+    p->norm_max = largest(p->loss, n);
     p->err_max = largest(p->err, n);
     p->rest_max = largest(p->rest, n);
     return p;
+}
+
+fw_pack *fw_pack_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_quant *q)
+{
+    fw_pack *p = pack_rows(v, row, n, q);
+    losses(p, p->norm_max, p->err_max, p->rest_max);
+    return p;
+}
+
+void fw_pack_pair(const fw_vectors *v, const uint32_t *row, size_t n, const fw_vectors *w, const uint32_t *wrow,
+                  size_t m, const fw_quant *q, fw_pack **p, fw_pack **g)
+{
+    *p = pack_rows(v, row, n, q);
+    *g = pack_rows(w, wrow, m, q);
+    float norm = fmaxf((*p)->norm_max, (*g)->norm_max), err = fmaxf((*p)->err_max, (*g)->err_max);
+    float rest = fmaxf((*p)->rest_max, (*g)->rest_max);
+    losses(*p, norm, err, rest);
+    losses(*g, norm, err, rest);
 }
 
 void fw_pack_free(fw_pack *p)
 {
     if (!p) return;
     fw_free(p->word);
-    fw_free(p->norm);
-    fw_free(p->err);
-    fw_free(p->rest);
+    fw_free(p->scale);
+    fw_free(p->loss);
     fw_free(p);
 }
 
@@ -265,37 +270,36 @@ static int32_t byte_sum(uint32_t w)
     return (int8_t)w + (int8_t)(w >> 8) + (int8_t)(w >> 16) + (int8_t)(w >> 24);
 }
 
-size_t fw_pack_rows(const fw_pack *p, const uint32_t *pick, size_t count, uint32_t *a, int32_t *bias)
+/* Row i of the block from position `pos` of p. Columns carry +128 in every byte, rows do not; bias takes it out again. */
+static void load_row(fw_block *b, const fw_pack *p, size_t i, size_t pos)
 {
-    const fw_kernel *k = p->q->kern;
-    size_t mr = (size_t)k->mr, nr = (size_t)k->nr, panels = (count + mr - 1) / mr;
-    uint32_t flip = k->word == FW_WORD_INT8 ? 0x80808080u : 0;
-    if (count % mr) memset(a + (panels - 1) * mr * p->words, 0, mr * p->words * sizeof *a);
-    memset(bias, 0, panels * mr * sizeof *bias);
-    for (size_t i = 0; i < count; i++) {
-        const uint32_t *from = p->word + pick[i] / nr * nr * p->words + pick[i] % nr;
-        uint32_t *to = a + i / mr * mr * p->words + i % mr;
-        int32_t sum = 0;
-        for (size_t w = 0; w < p->words; w++) {
-            uint32_t x = from[w * nr] ^ flip;
-            to[w * mr] = x;
-            sum += flip ? byte_sum(x) : 0;
-        }
-        bias[i] = -128 * sum;
+    size_t mr = (size_t)p->q->kern->mr, nr = (size_t)p->q->kern->nr;
+    const uint32_t *from = p->word + pos / nr * nr * p->words + pos % nr;
+    uint32_t *to = b->a + i / mr * mr * p->words + i % mr, flip = p->q->kern->word == FW_WORD_INT8 ? 0x80808080u : 0;
+    int32_t sum = 0;
+    for (size_t w = 0; w < p->words; w++) {
+        uint32_t x = from[w * nr] ^ flip;
+        to[w * mr] = x;
+        sum += flip ? byte_sum(x) : 0;
     }
-    return panels;
+    b->bias[i] = -128 * sum;
+    b->row_min[i] = -INFINITY;
+    b->row_scale[i] = p->scale[pos];
+    b->row_loss[i] = p->loss[pos];
 }
 
-float fw_pack_unit(const fw_pack *p)
+void fw_block_load(fw_block *b, const fw_pack *p, const uint32_t *pick, size_t count)
 {
-    return p->q->kern->word == FW_WORD_INT8 ? p->q->step * p->q->step : 1;
-}
-
-float fw_pack_bound(const fw_pack *p, size_t i, const fw_pack *o)
-{
-    double e = p->err[i] * ((double)o->norm_max + o->err_max) + (double)p->norm[i] * o->err_max +
-               (double)p->rest[i] * o->rest_max;
-    /* fw_dot adds dim / 8 + 3 times, a float kernel dim times in two roundings; the score's own scaling once */
-    double sums = FP_EPS * (2.2 * p->q->dim + 16) * p->norm[i] * o->norm_max;
-    return (float)((e + sums) * 1.00001);
+    size_t mr = (size_t)p->q->kern->mr, panels = (count + mr - 1) / mr;
+    b->count = count;
+    b->strip.panels = panels;
+    if (count % mr) memset(b->a + (panels - 1) * mr * p->words, 0, mr * p->words * sizeof *b->a);
+    for (size_t i = 0; i < count; i++) load_row(b, p, i, pick[i]);
+    for (size_t i = count; i < panels * mr; i++) {
+        b->bias[i] = 0;
+        b->row_min[i] = INFINITY;
+        b->row_scale[i] = 0;
+        b->row_loss[i] = NAN;
+    }
+    for (size_t i = 0; i < FW_COUNT(b->col_min); i++) b->col_min[i] = INFINITY;
 }

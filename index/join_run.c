@@ -13,6 +13,8 @@ void fw_block_init(fw_block *b, const fw_pack *p)
     b->bias = fw_alloc_aligned(FW_JOIN_ROWS, sizeof *b->bias);
     b->query = fw_alloc_aligned(2 * (size_t)p->q->dim, sizeof *b->query);
     b->strip = (fw_strip){.a = b->a, .bias = b->bias, .row_min = b->row_min, .col_min = b->col_min, .words = p->words};
+    b->strip.row_scale = b->row_scale;
+    b->strip.row_loss = b->row_loss;
     b->strip.where = fw_alloc_aligned(hits, sizeof *b->strip.where);
     b->strip.score = fw_alloc_aligned(hits, sizeof *b->strip.score);
     b->strip.scratch = fw_alloc_aligned(hits, sizeof *b->strip.scratch);
@@ -28,18 +30,12 @@ void fw_block_free(fw_block *b)
     fw_free(b->strip.scratch);
 }
 
-void fw_block_load(fw_block *b, const fw_pack *p, const uint32_t *pick, size_t count)
-{
-    b->count = count;
-    b->strip.panels = fw_pack_rows(p, pick, count, b->a, b->bias);
-    for (size_t i = 0; i < FW_JOIN_ROWS; i++) b->row_min[i] = i < count ? -INFINITY : INFINITY;
-    for (size_t i = 0; i < FW_COUNT(b->col_min); i++) b->col_min[i] = INFINITY;
-}
-
 size_t fw_block_score(fw_block *b, const fw_pack *g, size_t panel)
 {
     size_t nr = (size_t)g->q->kern->nr;
     b->strip.b = g->word + panel * nr * g->words;
+    b->strip.col_scale = g->scale + panel * nr;
+    b->strip.col_loss = g->loss + panel * nr;
     return g->q->kern->strip(&b->strip);
 }
 
@@ -67,7 +63,7 @@ static void offer_rows(self_join *j, const fw_block *b, size_t hits, size_t row0
     pthread_mutex_lock(&j->lock[row0 / FW_JOIN_ROWS]);
     for (size_t h = 0; h < hits; h++) {
         size_t r = row0 + fw_hit_row(b, h), c = col0 + fw_hit_col(b, h);
-        if (r < c && c < j->p->n) fw_cand_offer(j->c, r, b->strip.score[h], (uint32_t)c);
+        if (r < c) fw_cand_offer(j->c, r, b->strip.score[h], (uint32_t)c);
     }
     pthread_mutex_unlock(&j->lock[row0 / FW_JOIN_ROWS]);
 }
@@ -77,7 +73,7 @@ static void offer_cols(self_join *j, const fw_block *b, size_t hits, size_t row0
     pthread_mutex_lock(&j->lock[col0 / FW_JOIN_ROWS]);
     for (size_t h = 0; h < hits; h++) {
         size_t r = row0 + fw_hit_row(b, h), c = col0 + fw_hit_col(b, h);
-        if (r < c && c < j->p->n) fw_cand_offer(j->c, c, b->strip.score[h], (uint32_t)r);
+        if (r < c) fw_cand_offer(j->c, c, b->strip.score[h], (uint32_t)r);
     }
     pthread_mutex_unlock(&j->lock[col0 / FW_JOIN_ROWS]);
 }

@@ -6,7 +6,7 @@
 enum { MAX_SIDE = FW_SIG_WIDE, MAX_PIXELS = MAX_SIDE * MAX_SIDE, SHIFT = 2, PARAMS = 6, MAX_STEPS = 15 };
 
 /* A comparison over less than this share of the patch says little: the rest is margin in one of the two. */
-static const float MIN_AREA = 0.25f;
+static const float MIN_AREA = 0.06f;
 
 /* A view as floats; ok[i] is 1 where px[i] is photo, else 0 and px[i] is 0. */
 typedef struct view {

@@ -1,4 +1,5 @@
 #include "log.h"
+#include "text.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -109,25 +110,12 @@ void fw_progress_end(void)
     pthread_mutex_unlock(&lock);
 }
 
-/* Length of the well-formed UTF-8 sequence at s, 0 if it is none (overlong and surrogate forms are none). */
-static int utf8_length(const unsigned char *s)
-{
-    if (s[0] < 0x80) return 1;
-    int n = s[0] >= 0xF0 ? 4 : s[0] >= 0xE0 ? 3 : s[0] >= 0xC2 ? 2 : 0;
-    if (!n || s[0] > 0xF4) return 0;
-    for (int i = 1; i < n; i++)
-        if ((s[i] & 0xC0) != 0x80) return 0;
-    if ((s[0] == 0xE0 && s[1] < 0xA0) || (s[0] == 0xED && s[1] > 0x9F)) return 0;
-    if ((s[0] == 0xF0 && s[1] < 0x90) || (s[0] == 0xF4 && s[1] > 0x8F)) return 0;
-    return n;
-}
-
 const char *fw_printable(const char *s, char *out, size_t size)
 {
     size_t at = 0;
     while (*s && at + 5 < size) {
         const unsigned char *u = (const unsigned char *)s;
-        int n = utf8_length(u);
+        int n = fw_utf8_length(s, strnlen(s, 4));
         if (n == 0 || u[0] < 0x20 || u[0] == 0x7F) {
             at += (size_t)snprintf(out + at, size - at, "\\x%02X", u[0]);
             s++;

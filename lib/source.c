@@ -1,6 +1,7 @@
 #include "source.h"
 #include "file.h"
 #include "log.h"
+#include "text.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -184,6 +185,8 @@ static int next_in_list(fw_source *s, fw_record *r, fw_err *e)
         }
         if (tab) *tab = 0;
         s->rel.len = s->label.len = 0;
+        if (tab) fw_text_unlist(tab + 1);
+        fw_text_unlist(s->line);
         fw_buf_puts(&s->rel, s->line);
         fw_buf_puts(&s->label, tab ? tab + 1 : "");
         char *path = fw_source_locate(s, s->rel.data);

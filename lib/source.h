@@ -1,7 +1,7 @@
 /* source: where images come from. One interface over folders, lists and (later) archives.
  *
  *   dir:PATH   every image file below PATH; label = the folder that holds it, relative to PATH ("" directly in PATH)
- *   list:FILE  lines "path TAB label"; paths relative to FILE's folder (or absolute)
+ *   list:FILE  lines "path TAB label"; paths relative to FILE's folder (or absolute); \xNN and \\ as in lib/text.h
  *   PATH       guessed: a folder is dir:, a file is list:
  *
  * fw_source_next walks the records in an order that depends only on the names (byte order, folder by folder), holding one

@@ -31,10 +31,6 @@ build/facewash run --input "dir:$out/train" --work "$out/work" --benchmark "demo
 
 status=0
 "$python" scripts/make_demo.py --out "$out" --check "$out/export" || status=$?
-for report in "$out/work/report/index.html" "$out/export/report/index.html" "$out/export/report.html"; do
-    if [ -f "$report" ]; then
-        printf '\nreport: %s\n' "$root/$report"
-        break
-    fi
-done
+report=$(find "$out/work" "$out/export" -name 'index.html' -o -name 'report.html' 2>/dev/null | head -n 1)
+[ -z "$report" ] || printf '\nreport: %s\n' "$root/$report"
 exit "$status"

@@ -183,25 +183,42 @@ static void a_margin_only_adds(void **state) {
     fw_image_free(&im);
 }
 
+/* A smooth picture, `full` pixels a side, held at 1/denom of that. */
+static fw_image waves(int full, int denom) {
+    fw_image im = noise(full / denom, full / denom, 0);
+    im.full_width = im.full_height = full;
+    for (int y = 0; y < im.height; y++)
+        for (int x = 0; x < im.width; x++) {
+            const double fx = (x + 0.5) * denom - 0.5, fy = (y + 0.5) * denom - 0.5;
+            const int v = (int)lround(128 + 60 * sin(fx * 2 * M_PI / 40) + 60 * sin(fy * 2 * M_PI / 40));
+            memset(im.rgb + 3 * (y * im.width + x), v, 3);
+        }
+    return im;
+}
+
+static double apart(const fw_image *p, const fw_image *q, const float at_p[10], const float at_q[10]) {
+    uint8_t *a = fw_alloc(3 * 112 * 112, 1), *b = fw_alloc(3 * 112 * 112, 1);
+    double sum = 0;
+    assert_int_equal(fw_warp_template(p, at_p, arcface(), 112, 0, a), FW_FIT_OK);
+    assert_int_equal(fw_warp_template(q, at_q, arcface(), 112, 0, b), FW_FIT_OK);
+    for (int i = 0; i < 3 * 112 * 112; i++) sum += abs(a[i] - b[i]);
+    fw_free(a);
+    fw_free(b);
+    return sum / (3 * 112 * 112);
+}
+
 /* Landmarks are in full-size pixels whatever scale the photo was decoded at. */
 static void decoded_scale_is_undone(void **state) {
     FW_UNUSED(state);
-    fw_image im = noise(200, 200, 8), big = noise(400, 400, 9);
-    for (int i = 0; i < 400 * 400; i++) memcpy(big.rgb + 3 * i, im.rgb + 3 * (i / 400 / 2 * 200 + i % 400 / 2), 3);
-    im.full_width = im.full_height = 400;
-    float l[10], d[10];
+    fw_image small = waves(400, 2), big = waves(400, 1);
+    float l[10], d[10], off[10];
     moved(l, 1.0, 0, 100, 100);
-    fw_landmarks_decoded(&im, l, d);
+    fw_landmarks_decoded(&small, l, d);
     close_to(d[0], (l[0] + 0.5) / 2 - 0.5, 1e-4);
-    uint8_t *a = fw_alloc(3 * 112 * 112, 1), *b = fw_alloc(3 * 112 * 112, 1);
-    assert_int_equal(fw_warp_template(&im, l, arcface(), 112, 0, a), FW_FIT_OK);
-    assert_int_equal(fw_warp_template(&big, l, arcface(), 112, 0, b), FW_FIT_OK);
-    double apart = 0;
-    for (int i = 0; i < 3 * 112 * 112; i++) apart += abs(a[i] - b[i]) / (3.0 * 112 * 112);
-    assert_true(apart < 32); /* same place, one smoother; half a pixel off gives 37, a pixel off over 50 */
-    fw_free(a);
-    fw_free(b);
-    fw_image_free(&im);
+    for (int i = 0; i < 10; i++) off[i] = l[i] + 0.5f;
+    assert_true(apart(&small, &big, l, l) < 1);
+    assert_true(apart(&small, &big, l, off) > 3); /* half a pixel off would show */
+    fw_image_free(&small);
     fw_image_free(&big);
 }
 
@@ -211,7 +228,7 @@ static void pose_signs_and_sizes(void **state) {
     moved(l, 3, 0, 0, 0);
     fw_pose p = fw_pose_from_landmarks(l);
     close_to(p.yaw, 0, 3);
-    close_to(p.pitch, 0, 1);
+    close_to(p.pitch, 8, 1);
     close_to(p.roll, 0, 1);
     moved(l, 3, 25, 10, 10);
     fw_pose turned = fw_pose_from_landmarks(l);
@@ -222,7 +239,9 @@ static void pose_signs_and_sizes(void **state) {
     l[4] += 3 * 10; /* the nose moves 10/35 of an eye distance to the right */
     close_to(fw_pose_from_landmarks(l).yaw, 34, 4);
     l[4] -= 3 * 10, l[5] -= 3 * 6;
-    assert_true(fw_pose_from_landmarks(l).pitch > 10);
+    assert_true(fw_pose_from_landmarks(l).pitch > p.pitch + 10);
+    l[5] += 3 * 12; /* and below its place */
+    assert_true(fw_pose_from_landmarks(l).pitch < p.pitch - 10);
     memset(l, 0, sizeof l);
     assert_true(fw_pose_from_landmarks(l).yaw == 90);
 }

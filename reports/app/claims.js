@@ -1,0 +1,52 @@
+/* claims: what an answer means, in terms of content hashes and labels alone, so that it stays true after renames, new
+ * images and new models. The stage `decide` reads claims and nothing else of a decision.
+ *
+ *   {face: HASH, label: L, is: true|false}             this face is (not) the person L
+ *   {face: HASH, use: true|false}                      keep this image whatever its quality / do not use it
+ *   {faces: [HASH, HASH], same_person: true|false}     two faces are (not) one person (also across a benchmark)
+ *   {images: [KEPT, OTHER], same_image: true|false}    two images are (not) copies; KEPT is the one to keep
+ *   {labels: [L, INTO], same_person: true|false}       two identities are (not) one person
+ *
+ * L is the label's text, or {hex: "bytes"} where the label is not UTF-8. */
+"use strict";
+(() => {
+  const label = (no) => (fw.ids.hex[no] ? { hex: fw.ids.hex[no] } : fw.ids.name[no]);
+
+  const aboutLabel = (row, answer, to) => {
+    const face = fw.face(row.f), mine = { face: face.hash, label: label(row.id), is: answer === "n" };
+    if (answer === "n") return [mine];
+    if (answer === "r") return [mine, { face: face.hash, label: typeof to === "string" ? to : label(to), is: true }];
+    return face.verdict === 2 && face.to >= 0 && face.to !== row.id ? [mine, { face: face.hash, label: label(face.to), is: true }] : [mine];
+  };
+
+  const aboutCopies = (row, answer, to) => {
+    const kept = answer === "r" ? to : row.kept, hash = fw.face(kept).hash;
+    return row.members.filter((f) => f !== kept && fw.face(f).hash !== hash)
+      .map((f) => ({ images: [hash, fw.face(f).hash], same_image: answer !== "n" }));
+  };
+
+  const aboutIdentities = (row, answer, to) => {
+    const into = answer === "r" ? to : row.b, from = into === row.a ? row.b : row.a;
+    return [{ labels: [label(from), label(into)], same_person: answer !== "n" }];
+  };
+
+  const aboutGroups = (row, answer) =>
+    row.groups.slice(1).map((g) => ({ faces: [fw.face(row.groups[0][0]).hash, fw.face(g[0]).hash], same_person: answer === "n" }));
+
+  const aboutPair = (row, answer) => [{ faces: [fw.face(row.f).hash, fw.face(row.bf).hash], same_person: answer !== "n" }];
+  const aboutUse = (row, answer) => [{ face: fw.face(row.f).hash, use: answer === "n" }];
+
+  const meaning = { mislabeled: aboutLabel, outlier: aboutLabel, person: aboutLabel, duplicate: aboutCopies, merge: aboutIdentities, split: aboutGroups, overlap: aboutPair, quality: aboutUse, unreadable: aboutUse };
+  fw.claims = (queue, row, answer, to) => (answer === "u" ? [] : meaning[queue](row, answer, to));
+
+  /* The name under which a row's decision is found again after a re-run: what it is about, never its number. */
+  fw.itemKey = (queue, row) => {
+    const text = (no) => fw.ids.hex[no] || fw.ids.name[no];
+    if (queue === "merge") return `merge:${[text(row.a), text(row.b)].sort().join("\u0000")}`;
+    if (queue === "split") return `split:${text(row.id)}`;
+    if (queue === "duplicate") return `duplicate:${row.key}`;
+    if (queue === "overlap") return `overlap:${row.key}`;
+    return `${queue === "quality" || queue === "unreadable" ? "use" : "label"}:${row.key}`;
+  };
+  fw.answers = { y: "agreed", n: "disagreed", r: "changed", u: "undone" };
+})();
