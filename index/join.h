@@ -1,15 +1,15 @@
 /* join: scores of many pairs of rows at once, and the few best of them per row. The inside of knn.c.
  *
  * A *pack* holds rows in the form that a kernel reads: groups of `nr` rows (a panel), and in a panel, word after word,
- * the nr rows' 32-bit words side by side. A word is one float, two bf16 or four int8. A kernel multiplies a block of rows A
- * (panels of `mr` rows) with one panel of columns B and reports the pairs whose score reaches the smaller of the row's
- * and the column's threshold.
+ * the nr rows' 32-bit words side by side. A word is one float, two bf16 or four int8. A kernel multiplies a block of
+ * rows A (panels of `mr` rows) with one panel of columns B and reports the pairs whose score reaches the smaller of the
+ * row's and the column's threshold.
  *
- * A score is an upper bound of the pair's true similarity sim (fw_dot of the fp16 rows): the product of the rounded rows
- * plus what both rows can have lost, by Cauchy-Schwarz from a row's rounding error err and its length `rest` outside of
- * the scored subspace:
- *     |sim - product| <= err_i norm_j + (norm_i + err_i) err_j + rest_i rest_j + rounding of the two sums <= loss_i + loss_j.
- * So what is dropped with score <= t has sim <= t, and a row whose k-th sim exceeds t is certified.
+ * A score is an upper bound of the pair's true similarity sim (fw_dot of the fp16 rows): the product of the rounded
+ * rows plus what both rows can have lost, by Cauchy-Schwarz from a row's rounding error err and its length `rest`
+ * outside of the scored subspace: |sim - product| <= err_i norm_j + (norm_i + err_i) err_j + rest_i rest_j + rounding
+ * of the two sums <= loss_i + loss_j. So what is dropped with score <= t has sim <= t, and a row whose k-th sim exceeds
+ * t is certified.
  */
 #ifndef FW_JOIN_H
 #define FW_JOIN_H
@@ -32,9 +32,9 @@ typedef struct fw_strip {
     const uint32_t *b;    /* words x nr */
     const float *col_min; /* nr thresholds; +inf: the row's alone counts */
     const float *col_scale, *col_loss;
-    uint32_t *where;      /* out: row << 16 | column */
-    float *score;         /* out: sum * row_scale * col_scale + row_loss + col_loss; NaN (padding) is never a hit */
-    float *scratch;       /* FW_JOIN_ROWS x nr floats, for kernels that need them */
+    uint32_t *where; /* out: row << 16 | column */
+    float *score;    /* out: sum * row_scale * col_scale + row_loss + col_loss; NaN (padding) is never a hit */
+    float *scratch;  /* FW_JOIN_ROWS x nr floats, for kernels that need them */
 } fw_strip;
 
 typedef struct fw_kernel {
@@ -52,9 +52,9 @@ const fw_kernel *fw_kernel_at(size_t i); /* i-th of all kernels, best first; NUL
 /* How rows become words: int8 rotates into the subspace that the data span. */
 typedef struct fw_quant {
     const fw_kernel *kern;
-    int dim, dims;       /* input components; components that are scored */
-    float *rotation;     /* dims x dim, orthonormal rows; NULL: identity */
-    double energy_lost;  /* mean share of the squared length outside of the subspace, on the sample */
+    int dim, dims;      /* input components; components that are scored */
+    float *rotation;    /* dims x dim, orthonormal rows; NULL: identity */
+    double energy_lost; /* mean share of the squared length outside of the subspace, on the sample */
 } fw_quant;
 
 /* Choose the rotation from a sample of the rows `row` (n of them). */
@@ -64,9 +64,9 @@ void fw_quant_free(fw_quant *q);
 typedef struct fw_pack {
     const fw_quant *q;
     size_t n, panels, words;
-    uint32_t *word;              /* panels x words x nr; int8 with 128 added to every byte */
-    float *scale, *loss;         /* panels x nr; scale 0 and loss NaN where rows fill up the last panel */
-    float *err, *rest;           /* per row; freed by fw_pack_losses */
+    uint32_t *word;      /* panels x words x nr; int8 with 128 added to every byte */
+    float *scale, *loss; /* panels x nr; scale 0 and loss NaN where rows fill up the last panel */
+    float *err, *rest;   /* per row; freed by fw_pack_losses */
     float norm_max, err_max, rest_max;
 } fw_pack;
 
@@ -76,15 +76,15 @@ fw_pack *fw_pack_new(const fw_vectors *v, const uint32_t *row, size_t n, const f
 void fw_pack_pair(const fw_vectors *v, const uint32_t *row, size_t n, const fw_vectors *w, const uint32_t *wrow,
                   size_t m, const fw_quant *q, fw_pack **p, fw_pack **g);
 void fw_pack_free(fw_pack *p);
-/* The best `keep` of all candidates that were offered to a row, kept lazily: a list of up to `cap` keys is cut back to `keep` when
- * it is full, and its threshold is then the worst key kept. What was dropped has a score <= threshold. Ordered by (score
- * descending, id ascending), so the result does not depend on the order of the offers. */
+/* The best `keep` of all candidates that were offered to a row, kept lazily: a list of up to `cap` keys is cut back to
+ * `keep` when it is full, and its threshold is then the worst key kept. What was dropped has a score <= threshold.
+ * Ordered by (score descending, id ascending), so the result does not depend on the order of the offers. */
 typedef struct fw_cand {
     size_t n;
     uint32_t keep, cap;
     uint64_t *key; /* n x cap */
     uint32_t *len;
-    float *min;    /* threshold, -inf until something was dropped */
+    float *min; /* threshold, -inf until something was dropped */
 } fw_cand;
 
 void fw_cand_init(fw_cand *c, size_t n, uint32_t keep, uint32_t cap);
@@ -93,8 +93,7 @@ void fw_cand_free(fw_cand *c);
 void fw_cand_cut(fw_cand *c, size_t row);
 
 /* (score, id) as one number: larger is better. */
-static inline uint64_t fw_key(float score, uint32_t id)
-{
+static inline uint64_t fw_key(float score, uint32_t id) {
     union {
         float f;
         uint32_t u;
@@ -102,12 +101,10 @@ static inline uint64_t fw_key(float score, uint32_t id)
     x.u ^= x.u >> 31 ? 0xFFFFFFFFu : 0x80000000u;
     return (uint64_t)x.u << 32 | (uint32_t)~id;
 }
-static inline uint32_t fw_key_id(uint64_t key)
-{
+static inline uint32_t fw_key_id(uint64_t key) {
     return ~(uint32_t)key;
 }
-static inline float fw_key_score(uint64_t key)
-{
+static inline float fw_key_score(uint64_t key) {
     union {
         uint32_t u;
         float f;
@@ -115,8 +112,7 @@ static inline float fw_key_score(uint64_t key)
     x.u ^= x.u >> 31 ? 0x80000000u : 0xFFFFFFFFu;
     return x.f;
 }
-static inline void fw_cand_offer(fw_cand *c, size_t row, float score, uint32_t id)
-{
+static inline void fw_cand_offer(fw_cand *c, size_t row, float score, uint32_t id) {
     if (!(score >= c->min[row])) return;
     c->key[row * c->cap + c->len[row]++] = fw_key(score, id);
     if (c->len[row] == c->cap) fw_cand_cut(c, row);
@@ -135,7 +131,8 @@ void fw_rank_dots(const fw_vectors *v, size_t row, const fw_vectors *w, const ui
 void fw_gemm_nt(size_t m, size_t n, size_t k, const float *a, const float *b, float *c);
 /* C (m x n) = A^T B with A k x m and B k x n. */
 void fw_gemm_tn(size_t m, size_t n, size_t k, const float *a, const float *b, float *c);
-/* Eigenvectors (row i of a, in place) and eigenvalues, ascending, of the symmetric n x n matrix a. 0, or LAPACK's info. */
+/* Eigenvectors (row i of a, in place) and eigenvalues, ascending, of the symmetric n x n matrix a. 0, or LAPACK's info.
+ */
 int fw_eigen(int n, double *a, double *value);
 
 /* Offer every pair of p's rows to both rows' lists in c (ids: positions in p). Parallel. */
@@ -143,12 +140,12 @@ FW_MUST_USE int fw_join_self(const fw_pack *p, fw_cand *c, fw_err *e);
 
 /* One thread's workspace for scoring a block of rows against panels. */
 typedef struct fw_block {
-    size_t count;       /* rows of the block */
-    uint32_t *a;        /* A panels */
+    size_t count; /* rows of the block */
+    uint32_t *a;  /* A panels */
     int32_t *bias;
     float row_min[FW_JOIN_ROWS], row_scale[FW_JOIN_ROWS], row_loss[FW_JOIN_ROWS], col_min[64];
     fw_strip strip;
-    float *query;       /* 2 x dim, for fw_rank_dots */
+    float *query; /* 2 x dim, for fw_rank_dots */
 } fw_block;
 void fw_block_init(fw_block *b, const fw_pack *p);
 void fw_block_free(fw_block *b);
@@ -156,19 +153,17 @@ void fw_block_free(fw_block *b);
 void fw_block_load(fw_block *b, const fw_pack *p, const uint32_t *pick, size_t count);
 /* Score against panel `panel` of g; returns the number of hits in b->strip.where / score. */
 size_t fw_block_score(fw_block *b, const fw_pack *g, size_t panel);
-static inline size_t fw_hit_row(const fw_block *b, size_t hit)
-{
+static inline size_t fw_hit_row(const fw_block *b, size_t hit) {
     return b->strip.where[hit] >> 16;
 }
-static inline size_t fw_hit_col(const fw_block *b, size_t hit)
-{
+static inline size_t fw_hit_col(const fw_block *b, size_t hit) {
     return b->strip.where[hit] & 0xFFFFu;
 }
 
 #define FW_JOIN_KEEP_MAX 4096 /* longest list that is re-scored */
 
-/* A search of probes in a gallery (for the self-graph both are the same). Results go straight into the arrays of a graph:
- * probe p's at off[probe_row[p]], or at p * k where off is NULL. */
+/* A search of probes in a gallery (for the self-graph both are the same). Results go straight into the arrays of a
+ * graph: probe p's at off[probe_row[p]], or at p * k where off is NULL. */
 typedef struct fw_search {
     const fw_vectors *probe_v, *gallery_v;
     const uint32_t *probe_row, *gallery_row; /* dataset row of each position of the packs */
@@ -178,7 +173,7 @@ typedef struct fw_search {
     const uint64_t *off;
     uint32_t *id;
     float *sim;
-    uint32_t *open;   /* probes whose first answer is not certified */
+    uint32_t *open; /* probes whose first answer is not certified */
     size_t open_count;
 } fw_search;
 
@@ -188,30 +183,30 @@ FW_MUST_USE int fw_search_symmetric(fw_search *s, fw_err *e);
 FW_MUST_USE int fw_search_blocks(fw_search *s, fw_err *e);
 FW_MUST_USE int fw_search_redo(fw_search *s, fw_err *e);
 size_t fw_search_symmetric_bytes(const fw_search *s);
-/* Re-score the candidates key[0..len-1] (gallery positions) of probe p and write its results; true if certified, given that
- * dropped candidates scored at most `min`. The keys are overwritten. */
+/* Re-score the candidates key[0..len-1] (gallery positions) of probe p and write its results; true if certified, given
+ * that dropped candidates scored at most `min`. The keys are overwritten. */
 bool fw_search_finish(const fw_search *s, float *query, size_t p, uint64_t *key, size_t len, float min);
 
 /* Inverted lists: k-means over the rows, and for a range of rows the neighbours in their nearest lists. */
 typedef struct fw_ivf_plan {
     size_t lists, probes;
-    double recall10;     /* on the second half of the sample */
-    size_t sampled;      /* rows of that half */
-    uint32_t *home;      /* list of each usable row (by position in `row`) */
-    fw_vectors *centre;  /* the centres, rounded to fp16 */
+    double recall10;    /* on the second half of the sample */
+    size_t sampled;     /* rows of that half */
+    uint32_t *home;     /* list of each usable row (by position in `row`) */
+    fw_vectors *centre; /* the centres, rounded to fp16 */
     uint16_t *centre_half;
 } fw_ivf_plan;
 /* Make lists for the `rows` usable rows and find the smallest number of probes whose recall@10 reaches `floor`. */
-FW_MUST_USE int fw_ivf_plan_make(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_kernel *kern, uint64_t seed,
-                                 double floor, fw_ivf_plan *plan, fw_err *e);
+FW_MUST_USE int fw_ivf_plan_make(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_kernel *kern,
+                                 uint64_t seed, double floor, fw_ivf_plan *plan, fw_err *e);
 void fw_ivf_plan_free(fw_ivf_plan *plan);
 /* The graph: s->off leaves room for k per row; got[row] is how many each got. */
 FW_MUST_USE int fw_ivf_search(const fw_ivf_plan *plan, fw_search *s, const uint32_t *row, size_t rows,
                               const fw_kernel *kern, uint32_t *got, size_t *certified, fw_err *e);
 /* For each of `probes` rows of v its k nearest rows of w: s->id and s->sim (probes x k) are allocated. */
 FW_MUST_USE int fw_search_nearest(const fw_vectors *v, const uint32_t *row, size_t probes, const fw_vectors *w,
-                                  const uint32_t *wrow, size_t rows, const fw_kernel *kern, uint32_t k, bool self, uint32_t **id,
-                                  fw_err *e);
+                                  const uint32_t *wrow, size_t rows, const fw_kernel *kern, uint32_t k, bool self,
+                                  uint32_t **id, fw_err *e);
 /* Candidates to re-score for k results of this kernel. */
 uint32_t fw_search_keep(const fw_kernel *kern, uint32_t k);
 

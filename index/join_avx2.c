@@ -9,13 +9,14 @@
 
 #define TARGET __attribute__((target("avx2,fma")))
 
-TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m256 t[ROWS][2], size_t n)
-{
+TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m256 t[ROWS][2], size_t n) {
     for (size_t r = 0; r < ROWS; r++) {
         __m256 low = _mm256_set1_ps(s->row_min[first_row + r]);
         for (size_t h = 0; h < 2; h++) {
-            __m256 loss = _mm256_add_ps(_mm256_set1_ps(s->row_loss[first_row + r]), _mm256_loadu_ps(s->col_loss + 8 * h));
-            __m256 scale = _mm256_mul_ps(_mm256_set1_ps(s->row_scale[first_row + r]), _mm256_loadu_ps(s->col_scale + 8 * h));
+            __m256 loss =
+                _mm256_add_ps(_mm256_set1_ps(s->row_loss[first_row + r]), _mm256_loadu_ps(s->col_loss + 8 * h));
+            __m256 scale =
+                _mm256_mul_ps(_mm256_set1_ps(s->row_scale[first_row + r]), _mm256_loadu_ps(s->col_scale + 8 * h));
             __m256 bound = _mm256_fmadd_ps(t[r][h], scale, loss);
             __m256 limit = _mm256_min_ps(low, _mm256_loadu_ps(s->col_min + 8 * h));
             unsigned m = (unsigned)_mm256_movemask_ps(_mm256_cmp_ps(bound, limit, _CMP_GE_OQ));
@@ -31,8 +32,7 @@ TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m256 t[RO
     return n;
 }
 
-TARGET static size_t strip_f32(const fw_strip *s)
-{
+TARGET static size_t strip_f32(const fw_strip *s) {
     size_t hits = 0;
     for (size_t row = 0; row < s->panels * ROWS; row += ROWS) {
         const float *a = (const float *)s->a + row * s->words, *b = (const float *)s->b, *end = b + COLS * s->words;
@@ -53,14 +53,12 @@ TARGET static size_t strip_f32(const fw_strip *s)
     return hits;
 }
 
-static bool has_avx2(void)
-{
+static bool has_avx2(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 #else
 #define strip_f32 NULL
-static bool has_avx2(void)
-{
+static bool has_avx2(void) {
     return false;
 }
 #endif

@@ -7,12 +7,11 @@
 #include <immintrin.h>
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl")))
-#define ROWS 12
-#define COLS 32
+#define ROWS   12
+#define COLS   32
 
 /* Write the hits of a finished tile (scores in t) after the first n; returns their new number. */
-TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m512 t[ROWS][2], size_t n)
-{
+TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m512 t[ROWS][2], size_t n) {
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     for (size_t r = 0; r < ROWS; r++) {
         __m512 low = _mm512_set1_ps(s->row_min[first_row + r]);
@@ -29,8 +28,8 @@ TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m512 t[RO
     return n;
 }
 
-#define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
-#define DECLARE(r) __m512i l##r, h##r;
+#define EACH_ROW(X)   X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11)
+#define DECLARE(r)    __m512i l##r, h##r;
 #define START_ZERO(r) l##r = h##r = _mm512_setzero_si512();
 #define START_BIAS(r) l##r = h##r = _mm512_set1_epi32(s->bias[row + r]);
 #define STEP(r)                                                                                                        \
@@ -40,7 +39,7 @@ TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m512 t[RO
         __asm__(MAC " %2, %1, %0" : "+v"(h##r) : "v"(b1), "v"(x));                                                     \
     }
 #define BOUND(x, r, h)                                                                                                 \
-    _mm512_fmadd_ps(_mm512_mul_ps(x, _mm512_loadu_ps(s->col_scale + 16 * h)), _mm512_set1_ps(s->row_scale[row + r]),    \
+    _mm512_fmadd_ps(_mm512_mul_ps(x, _mm512_loadu_ps(s->col_scale + 16 * h)), _mm512_set1_ps(s->row_scale[row + r]),   \
                     _mm512_add_ps(_mm512_loadu_ps(s->col_loss + 16 * h), _mm512_set1_ps(s->row_loss[row + r])))
 #define AS_FLOAT(r) t[r][0] = BOUND(_mm512_castsi512_ps(l##r), r, 0), t[r][1] = BOUND(_mm512_castsi512_ps(h##r), r, 1);
 #define TO_FLOAT(r) t[r][0] = BOUND(_mm512_cvtepi32_ps(l##r), r, 0), t[r][1] = BOUND(_mm512_cvtepi32_ps(h##r), r, 1);
@@ -52,8 +51,7 @@ TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m512 t[RO
     }
 
 #define STRIP(NAME, START, FINISH)                                                                                     \
-    TARGET static size_t NAME(const fw_strip *s)                                                                       \
-    {                                                                                                                  \
+    TARGET static size_t NAME(const fw_strip *s) {                                                                     \
         size_t hits = 0;                                                                                               \
         const __m512 c0 = _mm512_loadu_ps(s->col_min), c1 = _mm512_loadu_ps(s->col_min + 16);                          \
         for (size_t row = 0; row < s->panels * ROWS; row += ROWS) {                                                    \
@@ -83,18 +81,16 @@ STRIP(strip_bf16, START_ZERO, AS_FLOAT)
 STRIP(strip_f32, START_ZERO, AS_FLOAT)
 #undef MAC
 
-static bool has_avx512(void)
-{
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl");
+static bool has_avx512(void) {
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl");
 }
 
-static bool has_vnni(void)
-{
+static bool has_vnni(void) {
     return has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 
-static bool has_bf16(void)
-{
+static bool has_bf16(void) {
     return has_avx512() && __builtin_cpu_supports("avx512bf16");
 }
 
@@ -104,16 +100,13 @@ static bool has_bf16(void)
 #define strip_int8 NULL
 #define strip_bf16 NULL
 #define strip_f32  NULL
-static bool has_vnni(void)
-{
+static bool has_vnni(void) {
     return false;
 }
-static bool has_bf16(void)
-{
+static bool has_bf16(void) {
     return false;
 }
-static bool has_avx512(void)
-{
+static bool has_avx512(void) {
     return false;
 }
 #endif

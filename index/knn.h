@@ -1,9 +1,9 @@
 /* knn: the k-nearest-neighbour graph of all embeddings, and the nearest gallery rows of probes.
  *
  * What is computed. sim(i, j) is fw_dot() of the two fp16 rows widened to fp32: one fixed order of operations, so the
- * number is the same on every machine and for (i, j) and (j, i). A row's neighbours are the k rows with the highest sim,
- * ties by ascending id. Rows that are invalid, all zero or not finite take part in nothing: they are nobody's neighbour
- * and have none. With fewer than k other usable rows a row gets them all.
+ * number is the same on every machine and for (i, j) and (j, i). A row's neighbours are the k rows with the highest
+ * sim, ties by ascending id. Rows that are invalid, all zero or not finite take part in nothing: they are nobody's
+ * neighbour and have none. With fewer than k other usable rows a row gets them all.
  *
  * Methods.
  *   exact  Certified. All pairs are scored once with the cheapest arithmetic of the CPU (int8 dot products inside the
@@ -13,11 +13,10 @@
  *          bound as a fixed margin. So the result is the true graph, whatever arithmetic found it.
  *   ivf    Spherical k-means lists; each row looks into its nprobe nearest lists only. Queries are grouped by list and
  *          a list is multiplied as a matrix. nprobe is the smallest that reaches `recall_floor` on a sample of rows
- *          whose true neighbours are computed; a second sample, not used to choose, gives the reported recall. Inside the
- *          probed lists the answer is exact and certified as above.
- *          (Inverted lists: Jegou, Douze, Schmid 2011, "Product quantization for nearest neighbor search".)
- *   faiss  Any FAISS index_factory string (index/vecindex.h), re-scored with sim().
- *   auto   exact up to FW_KNN_AUTO_EXACT usable rows, ivf above.
+ *          whose true neighbours are computed; a second sample, not used to choose, gives the reported recall. Inside
+ * the probed lists the answer is exact and certified as above. (Inverted lists: Jegou, Douze, Schmid 2011, "Product
+ * quantization for nearest neighbor search".) faiss  Any FAISS index_factory string (index/vecindex.h), re-scored with
+ * sim(). auto   exact up to FW_KNN_AUTO_EXACT usable rows, ivf above.
  *
  * Same bytes for every thread count and every CPU for exact and ivf. Threads: omp_get_max_threads(). A stop request
  * (fw_stopping) is honoured within 100 ms; the functions then return FW_ESTOP and leave *out NULL.
@@ -43,16 +42,16 @@ typedef struct fw_knn_opts {
 } fw_knn_opts;
 
 typedef struct fw_knn_report {
-    const char *method;  /* what ran (static string) */
-    char why[200];       /* why, in a sentence for the log */
-    const char *kernel;  /* arithmetic that found the candidates (static string) */
-    size_t rows;         /* usable rows */
-    size_t certified;    /* rows certified by the first pass; the others were redone */
-    size_t sampled;      /* rows behind recall10 (ivf, faiss) */
-    double recall10;     /* recall@10 of the graph; 1 for exact */
-    bool floor_met;      /* recall10 reaches recall_floor */
-    int dims_used;       /* dimensions of the subspace that was scored */
-    double energy_lost;  /* share of the squared length outside of it, mean over rows */
+    const char *method;   /* what ran (static string) */
+    char why[200];        /* why, in a sentence for the log */
+    const char *kernel;   /* arithmetic that found the candidates (static string) */
+    size_t rows;          /* usable rows */
+    size_t certified;     /* rows certified by the first pass; the others were redone */
+    size_t sampled;       /* rows behind recall10 (ivf, faiss) */
+    double recall10;      /* recall@10 of the graph; 1 for exact */
+    bool floor_met;       /* recall10 reaches recall_floor */
+    int dims_used;        /* dimensions of the subspace that was scored */
+    double energy_lost;   /* share of the squared length outside of it, mean over rows */
     size_t lists, probes; /* ivf: number of lists and lists looked into per row */
     double seconds;
 } fw_knn_report;

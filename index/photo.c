@@ -3,10 +3,13 @@
 #include <math.h>
 #include <string.h>
 
-enum { MAX_SIDE = FW_SIG_WIDE, MAX_PIXELS = MAX_SIDE * MAX_SIDE, SHIFT = 2, PARAMS = 6, MAX_STEPS = 15 };
+enum { MAX_SIDE = FW_SIG_WIDE, MAX_PIXELS = MAX_SIDE * MAX_SIDE, PARAMS = 6, MAX_STEPS = 12 };
 
 /* A comparison over less than this share of the patch says little: the rest is margin in one of the two. */
 static const float MIN_AREA = 0.06f;
+
+/* Correlation from which the other orientation need not be tried: no face is that symmetric with its background. */
+static const float SURE = 0.97f;
 
 /* A view as floats; ok[i] is 1 where px[i] is photo, else 0 and px[i] is 0. */
 typedef struct view {
@@ -48,6 +51,20 @@ static void load(const uint8_t *bytes, int side, bool mirror, view *out)
             raw.ok[y * side + x] = v ? 1 : 0;
         }
     smooth(&raw, out);
+}
+
+/* Half the resolution, straight from the bytes: what nearly every pair is dismissed on. */
+static void load_half(const uint8_t *bytes, int side, bool mirror, view *out)
+{
+    int s = out->side = side / 2;
+    for (int y = 0; y < s; y++)
+        for (int x = 0; x < s; x++) {
+            const uint8_t *p = bytes + 2 * y * side + 2 * x;
+            bool ok = p[0] && p[1] && p[side] && p[side + 1];
+            int at = y * s + (mirror ? s - 1 - x : x);
+            out->px[at] = ok ? 0.25f * (float)(p[0] + p[1] + p[side] + p[side + 1]) : 0;
+            out->ok[at] = ok;
+        }
 }
 
 /* Sums of a masked correlation. */
@@ -94,20 +111,22 @@ static float shifted(const view *a, const view *b, int dx, int dy)
         int p = y * side + x0, q = (y + dy) * side + x0 + dx;
         add_row(&s, a->px + p, a->ok + p, b->px + q, b->ok + q, x1 - x0);
     }
-    return correlation(&s, MIN_AREA * side * side);
+    return correlation(&s, MIN_AREA * (float)(side * side));
 }
 
-static float best_shift(const view *a, const view *b, int *bx, int *by)
+typedef struct shift {
+    float ncc;
+    int x, y;
+} shift;
+
+/* The best shift within one pixel of (cx,cy). */
+static shift best_shift(const view *a, const view *b, int cx, int cy)
 {
-    float best = -2;
-    for (int dy = -SHIFT; dy <= SHIFT; dy++)
-        for (int dx = -SHIFT; dx <= SHIFT; dx++) {
-            float c = shifted(a, b, dx, dy);
-            if (c > best) {
-                best = c;
-                *bx = dx;
-                *by = dy;
-            }
+    shift best = {-2, 0, 0};
+    for (int y = cy - 1; y <= cy + 1; y++)
+        for (int x = cx - 1; x <= cx + 1; x++) {
+            float c = shifted(a, b, x, y);
+            if (c > best.ncc) best = (shift){c, x, y};
         }
     return best;
 }
@@ -237,42 +256,60 @@ static void measure(const view *a, const view *laid, fw_photo_match *m)
     m->fine = correlation(&d, MIN_AREA * (float)n);
 }
 
-static void register_pair(const view *a, const view *b, int dx, int dy, fw_photo_match *m)
+/* Register from the best shift; keep the shift alone when the descent went astray. */
+static void register_pair(const view *a, const view *b, shift from, fw_photo_match *m)
 {
-    placing p = {0, 0, (float)dx, (float)dy};
+    placing start = {0, 0, (float)from.x, (float)from.y}, p = start;
     double gain = 1, offset = 0;
-    fw_photo_match start = *m;
     for (int i = 0; i < MAX_STEPS; i++) {
         float moved = refine_step(a, b, &p, &gain, &offset);
-        if (moved < 0) break;
-        if (moved < 0.01f) break;
+        if (moved < 0.01f) break; /* settled, or (< 0) failed */
     }
     view laid;
     lay(a, b, &p, &laid);
     measure(a, &laid, m);
-    if (m->ncc >= start.ncc) return;
-    /* the descent went astray: measure at the best shift */
-    p = (placing){0, 0, (float)dx, (float)dy};
-    lay(a, b, &p, &laid);
+    if (m->ncc >= from.ncc) return;
+    lay(a, b, &start, &laid);
     measure(a, &laid, m);
+}
+
+/* One orientation at full resolution, starting from the half-resolution shift. */
+static fw_photo_match compare_full(const uint8_t *a, const uint8_t *b, int side, bool mirror, shift half, float coarse)
+{
+    fw_photo_match m = {.mirrored = mirror};
+    view va, vb;
+    load(a, side, false, &va);
+    load(b, side, mirror, &vb);
+    shift full = best_shift(&va, &vb, 2 * half.x, 2 * half.y);
+    m.ncc = full.ncc;
+    if (full.ncc >= coarse) register_pair(&va, &vb, full, &m);
+    return m;
+}
+
+static fw_photo_match compare_views(const uint8_t *a, const uint8_t *b, int side, float coarse)
+{
+    view ha, hb;
+    shift half[2];
+    load_half(a, side, false, &ha);
+    for (int mirror = 0; mirror < 2; mirror++) {
+        load_half(b, side, mirror, &hb);
+        half[mirror] = best_shift(&ha, &hb, 0, 0);
+    }
+    int first = half[1].ncc > half[0].ncc, other = !first;
+    fw_photo_match m = {.ncc = half[first].ncc, .mirrored = first};
+    if (m.ncc < coarse) return m;
+    m = compare_full(a, b, side, first, half[first], coarse);
+    if (half[other].ncc < coarse || m.ncc > SURE) return m;
+    fw_photo_match n = compare_full(a, b, side, other, half[other], coarse);
+    return n.ncc > m.ncc ? n : m;
 }
 
 fw_photo_match fw_photo_compare(const fw_signature *a, const fw_signature *b, bool whole, float coarse)
 {
-    fw_photo_match m = {-1, 0, 0, false, false};
-    if (!(a->flags & b->flags & FW_SIG_HAS_IMAGE)) return m;
-    m.wide = !whole && (a->flags & b->flags & FW_SIG_HAS_FACE);
-    int side = m.wide ? FW_SIG_WIDE : FW_SIG_THUMB, dx = 0, dy = 0, mx = 0, my = 0;
-    view va, vb, vm;
-    load(m.wide ? a->wide : a->thumb, side, false, &va);
-    load(m.wide ? b->wide : b->thumb, side, false, &vb);
-    load(m.wide ? b->wide : b->thumb, side, true, &vm);
-    m.ncc = best_shift(&va, &vb, &dx, &dy);
-    float mirrored = best_shift(&va, &vm, &mx, &my);
-    m.mirrored = mirrored > m.ncc;
-    if (m.mirrored) m.ncc = mirrored;
-    if (m.ncc < coarse) return m;
-    if (m.mirrored) register_pair(&va, &vm, mx, my, &m);
-    else register_pair(&va, &vb, dx, dy, &m);
+    if (!(a->flags & b->flags & FW_SIG_HAS_IMAGE)) return (fw_photo_match){.ncc = -1};
+    bool wide = !whole && (a->flags & b->flags & FW_SIG_HAS_FACE);
+    fw_photo_match m = wide ? compare_views(a->wide, b->wide, FW_SIG_WIDE, coarse)
+                            : compare_views(a->thumb, b->thumb, FW_SIG_THUMB, coarse);
+    m.wide = wide;
     return m;
 }

@@ -14,8 +14,9 @@
 
 typedef struct fw_vecindex fw_vecindex;
 
-/* The factory string for n rows: "Flat" while a full scan is cheap, "IVF<lists>,Flat" or, from 1 M rows, "IVF<lists>,SQfp16"
- * (half the memory; the rows are fp16 anyway) with lists = 4 sqrt(n). Written to `out` (at least 32 bytes); returns it. */
+/* The factory string for n rows: "Flat" while a full scan is cheap, "IVF<lists>,Flat" or, from 1 M rows,
+ * "IVF<lists>,SQfp16" (half the memory; the rows are fp16 anyway) with lists = 4 sqrt(n). Written to `out` (at least 32
+ * bytes); returns it. */
 const char *fw_vecindex_default(size_t n, char *out, size_t room);
 
 /* Make, train (on at most 64 rows per list and 256 MiB of rows, spread evenly) and fill an index with all rows of v.

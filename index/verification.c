@@ -21,31 +21,38 @@ double fw_student_975(size_t df)
     return z + (z * z * z + z) / (4 * n) + (5 * pow(z, 5) + 16 * pow(z, 3) + 3 * z) / (96 * n * n);
 }
 
-/* A threshold between sorted[i-1] and sorted[i] accepts i.. and rejects those before. */
-static double between(const fw_pair *sorted, size_t n, size_t i)
+/* A threshold that rejects the first i of n sorted pairs and accepts the others. */
+static double cut_at(const fw_pair *sorted, size_t n, size_t i)
 {
     if (i == 0) return (double)sorted[0].sim - 1e-6;
     if (i == n) return (double)sorted[n - 1].sim + 1e-6;
     return ((double)sorted[i - 1].sim + (double)sorted[i].sim) / 2;
 }
 
-/* The best threshold on all folds but one. Several cuts may be equally good: the middle one of them is taken, the least
- * dependent on single pairs. */
-static double train(const fw_pair *sorted, size_t n, size_t but)
+/* The best threshold for sorted pairs. Several cuts may be equally good: the middle one of them is taken, which depends
+ * least on single pairs. `cut` is scratch for n + 1. */
+static double best_threshold(const fw_pair *sorted, size_t n, size_t *cut)
 {
-    size_t right = 0, best = 0, *cut = FW_ARRAY(size_t, n + 1), cuts = 0;
-    for (size_t i = 0; i < n; i++) right += sorted[i].fold != but && sorted[i].same;
+    size_t right = 0, best = 0, cuts = 0;
+    for (size_t i = 0; i < n; i++) right += sorted[i].same != 0; /* all accepted */
     for (size_t i = 0; i <= n; i++) {
-        if (i && sorted[i - 1].fold != but) {
-            if (sorted[i - 1].same) right--; /* now rejected, though genuine */
-            else right++;
-        }
+        if (i) right = sorted[i - 1].same ? right - 1 : right + 1;
         if (i && i < n && sorted[i].sim == sorted[i - 1].sim) continue; /* no threshold fits in between */
-        if (i && i < n && sorted[i - 1].fold == but) continue;          /* the same cut of the training pairs as before */
         if (right > best) best = right, cuts = 0;
         if (right == best) cut[cuts++] = i;
     }
-    double t = between(sorted, n, cut[cuts / 2]);
+    return cut_at(sorted, n, cut[cuts / 2]);
+}
+
+/* The best threshold on all folds but one. */
+static double train(const fw_pair *sorted, size_t n, size_t but)
+{
+    fw_pair *others = FW_ARRAY(fw_pair, n);
+    size_t *cut = FW_ARRAY(size_t, n + 1), m = 0;
+    for (size_t i = 0; i < n; i++)
+        if (sorted[i].fold != but) others[m++] = sorted[i];
+    double t = m ? best_threshold(others, m, cut) : 0;
+    fw_free(others);
     fw_free(cut);
     return t;
 }
@@ -56,7 +63,7 @@ static double accuracy_of(const fw_pair *pairs, size_t n, size_t fold, double th
     for (size_t i = 0; i < n; i++) {
         if (pairs[i].fold != fold) continue;
         all++;
-        right += !pairs[i].missing && ((double)pairs[i].sim > threshold) == pairs[i].same;
+        right += !pairs[i].missing && ((double)pairs[i].sim > threshold) == (pairs[i].same != 0);
     }
     return (double)right / (double)all;
 }
@@ -110,7 +117,7 @@ static void run_roc(const fw_pair *sorted, size_t usable, double missing_genuine
     for (size_t i = usable; i > 0;) {
         float level = sorted[i - 1].sim;
         for (; i > 0 && sorted[i - 1].sim == level; i--) {
-            accepted += sorted[i - 1].same;
+            accepted += sorted[i - 1].same != 0;
             wrong += !sorted[i - 1].same;
         }
         s.last_tar = s.tar;

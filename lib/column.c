@@ -87,6 +87,15 @@ void fw_column_close(fw_column *c)
     *c = (fw_column){0};
 }
 
+bool fw_column_offsets_fit(const fw_column *off, size_t values, size_t rows)
+{
+    const uint64_t *o = off->data;
+    if (off->rows != rows + 1 || o[0] != 0 || o[rows] != values) return false;
+    for (size_t i = 0; i < rows; i++)
+        if (o[i] > o[i + 1]) return false;
+    return true;
+}
+
 struct fw_column_writer {
     int fd;
     char *path;

@@ -19,11 +19,12 @@
  *   mean, scale       input = (pixel - mean) * scale, pixel 0..255; mean: one value or three in the order of `channels`
  *   decoder           embed: embedding;  detect: retinaface (lib/detector.c holds the table)
  *   template, dim     embed: alignment template (lib/warp.h, e.g. arcface112), length of the embedding
- *   normalised        yes | no: the network's output has unit length already (default no; normalising again is
- * harmless) strides           detect: stride of each output level, in the order of the outputs, e.g. 32,16,8 anchors
- * detect: per level the anchor sizes in units of anchor_base, e.g. 32,16;8,4;2,1 anchor_base       pixels per unit
- * (default 16) score_threshold   detect: probability above which an anchor is a face (default 0.5) nms_iou detect: of
- * two boxes that overlap more than this the weaker goes (default 0.4)
+ *   normalised        yes | no: the network's output has unit length already (default no; doing it again is harmless)
+ *   strides           detect: stride of each output level, in the order of the outputs, e.g. 32,16,8
+ *   anchors           detect: per level the anchor sizes in units of anchor_base, e.g. 32,16;8,4;2,1
+ *   anchor_base       detect: pixels per unit (default 16)
+ *   score_threshold   detect: probability from which an anchor is a face (default 0.5)
+ *   nms_iou           detect: of two boxes that overlap more than this the weaker goes (default 0.4)
  */
 #ifndef FW_MODELDESC_H
 #define FW_MODELDESC_H

@@ -109,21 +109,12 @@ static void close_shard(fw_shard *sh)
     *sh = (fw_shard){0};
 }
 
-/* Offsets must ascend and end at the size of what they cut up; otherwise a damaged file would read wild memory. */
-static bool offsets_fit(const fw_column *off, const fw_column *bytes, size_t rows)
-{
-    const uint64_t *o = off->data;
-    if (off->rows != rows + 1 || o[0] != 0 || o[rows] != bytes->rows) return false;
-    for (size_t i = 0; i < rows; i++)
-        if (o[i] > o[i + 1]) return false;
-    return true;
-}
-
 static bool shard_is_sound(const fw_shard *sh)
 {
     size_t n = sh->hash.rows, labels = sh->label_off.rows ? sh->label_off.rows - 1 : 0;
     if (sh->label.rows != n || sh->bytes.rows != n || sh->mtime.rows != n) return false;
-    if (!offsets_fit(&sh->path_off, &sh->path, n) || !offsets_fit(&sh->label_off, &sh->label_name, labels)) return false;
+    if (!fw_column_offsets_fit(&sh->path_off, sh->path.rows, n)) return false;
+    if (!fw_column_offsets_fit(&sh->label_off, sh->label_name.rows, labels)) return false;
     const uint32_t *label = sh->label.data;
     for (size_t i = 0; i < n; i++)
         if (label[i] != FW_NO_LABEL && label[i] >= labels) return false;

@@ -62,6 +62,7 @@ typedef struct scratch {
     int crop_w, crop_h;
     uint8_t *crop;
     size_t crop_cap;
+    double *spent; /* seconds in each task; decoding counts for the first stage that asks for pixels */
 } scratch;
 
 typedef struct pass {
@@ -198,7 +199,8 @@ static int map_channel(pass *p, job *j, int s, fw_err *e)
         char *off = fw_format("%s.off", path);
         rc = fw_column_open_as(off, FW_U64, 1, &c->offsets, e);
         fw_free(off);
-        if (!rc && c->offsets.rows != sh->rows + 1) rc = fw_fail(e, FW_EFAIL, "column '%s.off': wrong number of rows", path);
+        if (!rc && !fw_column_offsets_fit(&c->offsets, c->values.rows, sh->rows))
+            rc = fw_fail(e, FW_EFAIL, "column '%s.off': damaged, or of another shard", path);
     } else if (!rc && c->values.rows != sh->rows) {
         rc = fw_fail(e, FW_EFAIL, "column '%s': %zu rows for %zu images", path, c->values.rows, sh->rows);
     }
@@ -366,7 +368,10 @@ static int work_tray(void *user, int worker, void *tray, fw_err *e)
     t->item.worker = worker;
     for (size_t i = 0; i < p->tasks; i++) {
         if (!(t->job->mask >> i & 1)) continue;
-        if (fw_stages[p->first + i]->image(&p->task[i], &t->item, e)) {
+        double start = fw_now();
+        int rc = fw_stages[p->first + i]->image(&p->task[i], &t->item, e);
+        s->spent[i] += fw_now() - start;
+        if (rc) {
             size_t n;
             const char *path = fw_shard_path(t->item.shard, t->item.row, &n);
             return fw_context(e, "stage '%s', image '%.*s'", fw_stages[p->first + i]->name, (int)n, path);
@@ -489,12 +494,26 @@ static void free_pass(pass *p, struct fw_tray *trays, size_t depth)
     for (int w = 0; w < p->run->workers; w++) {
         fw_image_free(&p->scratch[w].image);
         fw_free(p->scratch[w].crop);
+        fw_free(p->scratch[w].spent);
     }
     fw_free(p->scratch);
     fw_free(p->jobs);
     fw_free(p->task);
     fw_free(p->in);
     fw_free(p->out);
+}
+
+/* The last line of the pass; a stage's seconds are its workers' mean. */
+static void tell(const pass *p, double wall)
+{
+    fw_run *r = p->run;
+    for (size_t t = 0; t < p->tasks; t++)
+        for (int w = 0; w < r->workers; w++) r->seconds[p->first + t] += p->scratch[w].spent[t] / r->workers;
+    fw_log(FW_INFO, "extract: %llu images in %.1f s (%.0f/s), %llu of them bad", (unsigned long long)p->done, wall,
+           wall > 0 ? (double)p->done / wall : 0, (unsigned long long)p->bad);
+    for (size_t t = 0; p->done && t < p->tasks; t++)
+        fw_log(FW_DEBUG, "  %s: %.3f ms an image", fw_stages[p->first + t]->name,
+               1e3 * r->seconds[p->first + t] * r->workers / (double)p->done);
 }
 
 int fw_extract(fw_run *r, size_t first, size_t last, int only_shard, fw_err *e)
@@ -508,6 +527,7 @@ int fw_extract(fw_run *r, size_t first, size_t last, int only_shard, fw_err *e)
     p.limits = (fw_image_limits){.max_pixels = r->conf->image_max_pixels,
                                  .max_scans = (int)r->conf->image_max_scans,
                                  .decode_side = (int)r->conf->image_decode_side};
+    for (int w = 0; w < r->workers; w++) p.scratch[w].spent = FW_ARRAY(double, p.tasks);
     struct fw_tray *trays = FW_ARRAY(struct fw_tray, depth);
     uint64_t needed = collect_jobs(&p, only_shard);
     int rc = needed ? open_tasks(&p, needed, e) : FW_OK;
@@ -518,11 +538,7 @@ int fw_extract(fw_run *r, size_t first, size_t last, int only_shard, fw_err *e)
                                     .user = &p, .read = read_tray, .work = work_tray, .write = write_tray}, e);
         fw_progress_end();
         r->images_done += p.done;
-        double spent = fw_now() - start;
-        for (size_t t = 0; t < p.tasks; t++)
-            if (needed >> t & 1) r->seconds[first + t] = spent; /* fused: the pass took this long for all of them */
-        fw_log(FW_INFO, "extract: %llu images in %.1f s (%.0f/s), %llu of them bad", (unsigned long long)p.done, spent,
-               spent > 0 ? (double)p.done / spent : 0, (unsigned long long)p.bad);
+        tell(&p, fw_now() - start);
     }
     free_pass(&p, trays, depth);
     return rc;

@@ -19,7 +19,7 @@
 typedef struct known {
     uint64_t hash;
     uint32_t shard, row; /* shard + 1; 0: empty */
-    uint8_t seen;
+    uint8_t claimed, seen; /* by the reader: some record is about it; by the writer: and it is as it was */
 } known;
 
 typedef struct ingest {
@@ -43,16 +43,45 @@ typedef struct tray {
     fw_hash content;
 } tray;
 
-static known *lookup(const ingest *g, const char *path)
+static bool same_label(const fw_shard *sh, size_t row, const char *label)
 {
-    uint64_t h = fw_hash_bytes(path, strlen(path)).lo;
+    size_t n = 0;
+    const char *have = fw_shard_label(sh, row, &n);
+    return have ? n == strlen(label) && !memcmp(have, label, n) : !*label;
+}
+
+static bool has_path(const ingest *g, const known *k, const char *path, size_t n)
+{
+    size_t have_n;
+    const char *have = fw_shard_path(&g->shard[k->shard - 1], k->row, &have_n);
+    return n == have_n && !memcmp(have, path, n);
+}
+
+/* The row that a record is about: one with its path that no earlier record of this walk has taken (a list may name a
+ * photo twice), rather one with its label. Only the reader calls it, so that the choice does not depend on threads. */
+static known *claim(ingest *g, const char *path, const char *label)
+{
+    size_t n = strlen(path);
+    uint64_t h = fw_hash_bytes(path, n).lo;
+    known *found = NULL;
     for (size_t at = h & (g->slots - 1); g->slots && g->table[at].shard; at = (at + 1) & (g->slots - 1)) {
         known *k = &g->table[at];
-        if (k->hash != h) continue;
-        size_t n;
-        const char *have = fw_shard_path(&g->shard[k->shard - 1], k->row, &n);
-        if (n == strlen(path) && !memcmp(have, path, n)) return k;
+        if (k->hash != h || k->claimed || !has_path(g, k, path, n)) continue;
+        bool same = same_label(&g->shard[k->shard - 1], k->row, label);
+        if (same || !found) found = k;
+        if (same) break;
     }
+    if (found) found->claimed = 1;
+    return found;
+}
+
+static const known *entry_of(const ingest *g, const fw_shard *sh, size_t row)
+{
+    size_t n;
+    const char *path = fw_shard_path(sh, row, &n);
+    uint64_t h = fw_hash_bytes(path, n).lo;
+    for (size_t at = h & (g->slots - 1); g->slots && g->table[at].shard; at = (at + 1) & (g->slots - 1))
+        if (g->table[at].shard == sh->number + 1 && g->table[at].row == row) return &g->table[at];
     return NULL;
 }
 
@@ -73,7 +102,7 @@ static void build_table(ingest *g)
             if (sh->removed && sh->removed[r]) continue; /* retired: should its path come back, that is a new row */
             size_t at = h & (g->slots - 1);
             while (g->table[at].shard) at = (at + 1) & (g->slots - 1);
-            g->table[at] = (known){h, (uint32_t)i + 1, (uint32_t)r, 0};
+            g->table[at] = (known){h, (uint32_t)i + 1, (uint32_t)r, 0, 0};
         }
     }
 }
@@ -94,7 +123,7 @@ static int read_tray(void *user, void *p, fw_err *e)
     fw_free(t->path);
     fw_free(t->label);
     *t = (tray){.path = fw_strdup(r.path), .label = fw_strdup(r.label), .bytes = r.bytes, .mtime = r.mtime};
-    t->old = lookup(g, t->path);
+    t->old = claim(g, t->path, t->label);
     t->hash_it = !t->old || !untouched(g, t->old, &r);
     return 1;
 }
@@ -114,13 +143,6 @@ static int work_tray(void *user, int worker, void *p, fw_err *e)
     return FW_OK;
 }
 
-static bool same_label(const fw_shard *sh, size_t row, const char *label)
-{
-    size_t n = 0;
-    const char *have = fw_shard_label(sh, row, &n);
-    return have ? n == strlen(label) && !memcmp(have, label, n) : !*label;
-}
-
 /* Is the record what its known row says, label included? Otherwise the row retires and the record is new. */
 static bool still_valid(const ingest *g, const tray *t)
 {
@@ -136,7 +158,7 @@ static int write_tray(void *user, void *p, fw_err *e)
     ingest *g = user;
     tray *t = p;
     fw_progress_tick(++g->records);
-    if (t->old && !t->old->seen && still_valid(g, t)) {
+    if (t->old && still_valid(g, t)) {
         t->old->seen = 1;
         return FW_OK;
     }
@@ -164,12 +186,8 @@ static bool row_is_gone(void *user, const fw_shard *sh, size_t row)
     gone *w = user;
     bool was = sh->removed && sh->removed[row];
     if (strcmp(sh->set, w->g->set) || was) return was;
-    size_t n;
-    const char *bytes = fw_shard_path(sh, row, &n);
-    char *path = fw_format("%.*s", (int)n, bytes);
-    const known *k = lookup(w->g, path);
-    fw_free(path);
-    bool lost = k && k->shard == sh->number + 1 && k->row == row && !k->seen;
+    const known *k = entry_of(w->g, sh, row);
+    bool lost = k && !k->seen;
     w->count += lost;
     return lost;
 }

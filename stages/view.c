@@ -200,10 +200,11 @@ static int open_col_shard(fw_run *r, fw_cols *c, const fw_output *decl, size_t s
         char *off = fw_format("%s.off", path);
         rc = fw_column_open_as(off, FW_U64, 1, &c->offsets[s], e);
         fw_free(off);
+        if (!rc && !fw_column_offsets_fit(&c->offsets[s], c->values[s].rows, sh->rows))
+            rc = fw_fail(e, FW_EFAIL, "column '%s.off': damaged, or of another shard", path);
     }
-    size_t rows = decl->arity == FW_MANY ? c->offsets[s].rows - 1 : c->values[s].rows;
-    if (!rc && decl->arity != FW_BLOB && rows != sh->rows)
-        rc = fw_fail(e, FW_EFAIL, "column '%s': %zu rows for %zu images", path, rows, sh->rows);
+    if (!rc && decl->arity == FW_ONE && c->values[s].rows != sh->rows)
+        rc = fw_fail(e, FW_EFAIL, "column '%s': %zu rows for %zu images", path, c->values[s].rows, sh->rows);
     fw_free(path);
     fw_free(dir);
     return rc;

@@ -46,7 +46,7 @@
     if (queue === "split") return `split:${text(row.id)}`;
     if (queue === "duplicate") return `duplicate:${row.key}`;
     if (queue === "overlap") return `overlap:${row.key}`;
-    return `${queue === "quality" || queue === "unreadable" ? "use" : "label"}:${row.key}`;
+    return queue === "quality" || queue === "unreadable" ? `use:${row.key}` : `label:${row.key}:${row.id < 0 ? "" : text(row.id)}`;
   };
   fw.answers = { y: "agreed", n: "disagreed", r: "changed", u: "undone" };
 })();

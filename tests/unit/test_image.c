@@ -204,6 +204,9 @@ static void bitmaps(void **state) {
     assert_int_equal(decode(state, "bmp_1.bmp", &im), FW_IMG_OK);
     assert_int_equal(pixel(&im, 0, 0)[0], 255); /* 0xa8 = 101010.. */
     assert_int_equal(pixel(&im, 1, 0)[0], 0);
+    static const uint8_t first[4] = {1, 4, 1, 1}; /* indexes 0, 3, and two outside: the first colour */
+    assert_int_equal(decode(state, "bmp_cut_palette.bmp", &im), FW_IMG_OK);
+    for (int x = 0; x < 4; x++) assert_int_equal(pixel(&im, x, 2)[1], first[x]);
     fw_image_free(&im);
 }
 
@@ -252,8 +255,7 @@ static uint8_t *waves(int w, int h) {
     uint8_t *rgb = fw_alloc((size_t)w * (size_t)h, 3);
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++)
-            for (int k = 0; k < 3; k++)
-                rgb[3 * (y * w + x) + k] = (uint8_t)(40 + x * (k + 1) * 40 / w + y * 80 / h);
+            for (int k = 0; k < 3; k++) rgb[3 * (y * w + x) + k] = (uint8_t)(40 + x * (k + 1) * 40 / w + y * 80 / h);
     return rgb;
 }
 

@@ -144,6 +144,25 @@ static void shrinking_does_not_alias(void **state) {
     fw_image_free(&im);
 }
 
+/* Whole shrinks along the axes are exactly area averages, as fw_image_resize makes them. */
+static void whole_shrinks_are_area_averages(void **state) {
+    FW_UNUSED(state);
+    static const int by[] = {2, 3, 5, 12};
+    fw_image im = noise(120, 120, 11);
+    uint8_t *out = fw_alloc(3 * 60 * 60, 1), *want = fw_alloc(3 * 60 * 60, 1);
+    for (size_t i = 0; i < FW_COUNT(by); i++) {
+        const int side = 120 / by[i];
+        const double s = 1.0 / by[i], shift = s / 2 - 0.5;
+        fw_affine a = {{s, 0, shift, 0, s, shift}};
+        fw_warp(&im, &a, side, side, out);
+        fw_image_resize(im.rgb, 120, 120, want, side, side);
+        for (int k = 0; k < 3 * side * side; k++) close_to(out[k], want[k], 1);
+    }
+    fw_free(out);
+    fw_free(want);
+    fw_image_free(&im);
+}
+
 static void odd_transforms_are_safe(void **state) {
     FW_UNUSED(state);
     static const fw_affine odd[] = {{{0, 0, 0, 0, 0, 0}},         {{1, 2, 0, 2, 4, 0}},
@@ -253,7 +272,7 @@ int main(void) {
         cmocka_unit_test(whole_shifts_copy),        cmocka_unit_test(half_shifts_average),
         cmocka_unit_test(shrinking_does_not_alias), cmocka_unit_test(odd_transforms_are_safe),
         cmocka_unit_test(a_margin_only_adds),       cmocka_unit_test(decoded_scale_is_undone),
-        cmocka_unit_test(pose_signs_and_sizes),
+        cmocka_unit_test(pose_signs_and_sizes),     cmocka_unit_test(whole_shrinks_are_area_averages),
     };
     return cmocka_run_group_tests_name("warp", tests, NULL, NULL);
 }

@@ -1,0 +1,820 @@
+#include "audit.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(_OPENMP)
+#include <omp.h>
+#endif
+
+#define LINK_MAX 1024  /* rows agglomerated at once: 4 MB of similarities per thread */
+#define CANDIDATES 4   /* largest groups of a label that may become its main one */
+#define OTHERS 6       /* other identities weighed per image: LFW flips are always in the first two */
+#define ROUNDS 4
+#define SIZES 6        /* label size classes of the noise prior: 1, 2, 3-4, 5-9, 10-39, 40+ */
+#define ALTERNATIVE 0.4 /* a foreign main group gives way to another of at least this share of it (see issue: 0.3-0.5 alike) */
+
+typedef struct group {
+    uint32_t size;
+    uint32_t id;
+} group;
+
+typedef struct judge {
+    fw_audit *a;
+    const fw_audit_in *in;
+    const fw_audit_opt *opt;
+    const fw_vectors *v;
+    fw_groups g;
+    uint32_t *sub;        /* n: group of a row inside its label, 0 the largest; FW_NONE: left over */
+    float *norm;          /* L: length of the sum of the members */
+    float *own_llr;       /* n */
+    float *other_llr;     /* n: of the best other identity; very negative: none */
+    double *prior;        /* L: noise prior */
+    double base[SIZES], strength[SIZES];
+} judge;
+
+static int size_class(size_t m)
+{
+    return m < 2 ? 0 : m < 3 ? 1 : m < 5 ? 2 : m < 10 ? 3 : m < 40 ? 4 : 5;
+}
+
+static const uint32_t *label_rows(const judge *j, size_t l, size_t *m)
+{
+    *m = j->g.off[l + 1] - j->g.off[l];
+    return j->g.row + j->g.off[l];
+}
+
+static const uint16_t *centre_of(const fw_audit *a, const fw_vectors *v, size_t l)
+{
+    return a->id_centre + l * (size_t)v->dim;
+}
+
+/* ---- 2 groups --------------------------------------------------------------------------------------------------- */
+
+typedef struct scratch {
+    float *x;          /* LINK_MAX x dim */
+    float *sim;        /* LINK_MAX x LINK_MAX */
+    float *sum;        /* LINK_MAX x dim */
+    uint32_t *cluster; /* LINK_MAX */
+    uint32_t *size;    /* LINK_MAX */
+} scratch;
+
+static void scratch_open(scratch *s, int dim)
+{
+    s->x = fw_alloc_aligned((size_t)LINK_MAX * (size_t)dim, sizeof(float));
+    s->sum = fw_alloc_aligned((size_t)LINK_MAX * (size_t)dim, sizeof(float));
+    s->sim = fw_alloc_aligned((size_t)LINK_MAX * LINK_MAX, sizeof(float));
+    s->cluster = FW_ARRAY(uint32_t, LINK_MAX);
+    s->size = FW_ARRAY(uint32_t, LINK_MAX);
+}
+
+static void scratch_close(scratch *s)
+{
+    fw_free(s->x);
+    fw_free(s->sum);
+    fw_free(s->sim);
+    fw_free(s->cluster);
+    fw_free(s->size);
+}
+
+/* Sums of k groups of rows given by `at` (FW_NONE skipped) into s->sum, sizes into s->size; then unit length. */
+static void group_centres(const judge *j, const uint32_t *rows, size_t m, const uint32_t *at, size_t k, scratch *s)
+{
+    size_t dim = (size_t)j->v->dim;
+    memset(s->sum, 0, k * dim * sizeof *s->sum);
+    memset(s->size, 0, k * sizeof *s->size);
+    float *x = s->x;
+    for (size_t i = 0; i < m; i++) {
+        if (at[i] >= k) continue;
+        fw_vectors_get(j->v, rows[i], x);
+        float *sum = s->sum + at[i] * dim;
+        for (size_t d = 0; d < dim; d++) sum[d] += x[d];
+        s->size[at[i]]++;
+    }
+    for (size_t c = 0; c < k; c++) fw_normalise(s->sum + c * dim, j->v->dim);
+}
+
+/* Groups whose centroids are as close as single photos of one person must be, corrected for size, become one. */
+static size_t join_groups(const judge *j, size_t k, scratch *s, uint32_t *map)
+{
+    fw_gram(s->sum, k, j->v->dim, s->sim);
+    for (size_t a = 0; a < k; a++)
+        for (size_t b = 0; b < k; b++)
+            s->sim[a * k + b] /= (float)(fw_size_factor(j->a->calib.rho, s->size[a]) *
+                                         fw_size_factor(j->a->calib.rho, s->size[b]));
+    return fw_average_link(s->sim, k, (float)j->a->t_in, map);
+}
+
+/* Renumber groups by size, largest first (ties: the group of the earliest row). Returns how many. */
+static void order_groups(uint32_t *at, size_t m, size_t k)
+{
+    uint32_t *size = FW_ARRAY(uint32_t, k), *rank = FW_ARRAY(uint32_t, k), *start = FW_ARRAY(uint32_t, m + 2);
+    for (size_t i = 0; i < m; i++)
+        if (at[i] != FW_NONE) size[at[i]]++;
+    for (size_t c = 0; c < k; c++) start[m - size[c] + 1]++; /* counting sort by falling size, stable in id */
+    for (size_t i = 0; i <= m; i++) start[i + 1] += start[i];
+    for (size_t c = 0; c < k; c++) rank[c] = start[m - size[c]]++;
+    for (size_t i = 0; i < m; i++)
+        if (at[i] != FW_NONE) at[i] = rank[at[i]];
+    fw_free(size);
+    fw_free(rank);
+    fw_free(start);
+}
+
+/* One block of at most LINK_MAX rows: average link, numbers from `base` on; returns how many groups. */
+static size_t link_block(const judge *j, const uint32_t *rows, size_t m, uint32_t *at, uint32_t base, scratch *s)
+{
+    for (size_t i = 0; i < m; i++) fw_vectors_get(j->v, rows[i], s->x + i * (size_t)j->v->dim);
+    fw_gram(s->x, m, j->v->dim, s->sim);
+    size_t k = fw_average_link(s->sim, m, (float)j->a->t_in, s->cluster);
+    for (size_t i = 0; i < m; i++) at[i] = base + s->cluster[i];
+    return k;
+}
+
+/* Groups of one label. A label over LINK_MAX images is cut into blocks; the LINK_MAX largest groups of all blocks are
+ * joined by centroid, smaller ones are left over (step 4 still judges their images one by one). */
+static void group_label(judge *j, size_t l, scratch *s)
+{
+    size_t m, k = 0;
+    const uint32_t *rows = label_rows(j, l, &m);
+    if (!m) return;
+    uint32_t *at = FW_ARRAY(uint32_t, m), *map = FW_ARRAY(uint32_t, LINK_MAX);
+    for (size_t b = 0; b < m; b += LINK_MAX) {
+        size_t take = m - b < LINK_MAX ? m - b : LINK_MAX;
+        k += link_block(j, rows + b, take, at + b, (uint32_t)k, s);
+    }
+    if (m > LINK_MAX) {
+        order_groups(at, m, k);
+        for (size_t i = 0; i < m; i++)
+            if (at[i] >= LINK_MAX) at[i] = FW_NONE;
+        if (k > LINK_MAX) k = LINK_MAX;
+    }
+    if (k > 1 && k < m && !(j->opt->off & FW_OFF_JOIN)) {
+        group_centres(j, rows, m, at, k, s);
+        k = join_groups(j, k, s, map);
+        for (size_t i = 0; i < m; i++)
+            if (at[i] != FW_NONE) at[i] = map[at[i]];
+    }
+    order_groups(at, m, k);
+    for (size_t i = 0; i < m; i++) j->sub[rows[i]] = at[i];
+    fw_free(at);
+    fw_free(map);
+}
+
+/* ---- 3 main groups ---------------------------------------------------------------------------------------------- */
+
+/* Sum of the members of label l into `sum`; returns how many. */
+static uint32_t member_sum(const judge *j, size_t l, float *sum, float *x)
+{
+    size_t m, dim = (size_t)j->v->dim;
+    const uint32_t *rows = label_rows(j, l, &m);
+    uint32_t count = 0;
+    memset(sum, 0, dim * sizeof *sum);
+    for (size_t i = 0; i < m; i++) {
+        if (!j->a->member[rows[i]]) continue;
+        fw_vectors_get(j->v, rows[i], x);
+        for (size_t d = 0; d < dim; d++) sum[d] += x[d];
+        count++;
+    }
+    return count;
+}
+
+static void set_centre(judge *j, size_t l, float *sum, float *x)
+{
+    fw_audit *a = j->a;
+    a->id_members[l] = member_sum(j, l, sum, x);
+    j->norm[l] = fw_normalise(sum, j->v->dim);
+    fw_float_to_half(sum, a->id_centre + l * (size_t)j->v->dim, (size_t)j->v->dim);
+}
+
+/* Cosine of a unit vector to a sum of length `norm` and unit direction with x.c = dot, x's own part taken out. */
+static double without_self(double dot, double norm)
+{
+    double rest = norm * norm - 2 * norm * dot + 1;
+    return rest > 1e-9 ? (norm * dot - 1) / sqrt(rest) : 0;
+}
+
+/* Images of the label that look more like group `c` (unit centre in s->sum) than like strangers; marks them in `in`. */
+static uint32_t supporters(const judge *j, const uint32_t *rows, size_t m, const float *sum, uint32_t size, uint32_t c,
+                           const uint32_t *at, uint8_t *in, float *x)
+{
+    uint32_t count = 0;
+    double norm = size * sqrt((1 + (size - 1.0) * j->a->calib.rho) / size);
+    for (size_t i = 0; i < m; i++) {
+        fw_vectors_get(j->v, rows[i], x);
+        double dot = fw_dot(x, sum, j->v->dim);
+        bool inside = at[i] == c;
+        if (inside && size < 2) in[i] = 1;
+        else if (inside) in[i] = fw_calib_llr(&j->a->calib, without_self(dot, norm), size - 1) > 0;
+        else in[i] = fw_calib_llr(&j->a->calib, dot, size) > 0;
+        count += in[i];
+    }
+    return count;
+}
+
+typedef struct choice {
+    uint32_t support[CANDIDATES];
+    uint32_t count; /* candidates */
+    uint32_t now;   /* chosen */
+} choice;
+
+/* Which of the largest groups do most images of the label support? Fragments of one person each gather the whole person,
+ * so a person that fell apart still wins over a smaller, tighter second one. */
+static void choose_main(judge *j, size_t l, choice *pick, scratch *s)
+{
+    size_t m, dim = (size_t)j->v->dim;
+    const uint32_t *rows = label_rows(j, l, &m);
+    *pick = (choice){0};
+    if (!m) return;
+    uint32_t *at = FW_ARRAY(uint32_t, m);
+    uint8_t *in = FW_ARRAY(uint8_t, m);
+    for (size_t i = 0; i < m; i++) at[i] = j->sub[rows[i]];
+    group_centres(j, rows, m, at, CANDIDATES, s);
+    uint32_t best = 0;
+    for (uint32_t c = 0; c < CANDIDATES && s->size[c]; c++) {
+        pick->count = c + 1;
+        pick->support[c] = s->size[c];
+        if (!(j->opt->off & FW_OFF_SUPPORT)) {
+            /* two gatherings: the second's centre is made of the whole person, not of the fragment */
+            pick->support[c] = supporters(j, rows, m, s->sum + c * dim, s->size[c], c, at, in, s->x);
+        }
+        if (pick->support[c] > pick->support[best]) best = c;
+    }
+    pick->now = best;
+    fw_free(at);
+    fw_free(in);
+}
+
+/* Members of label l := those who support group c. */
+static void gather_main(judge *j, size_t l, uint32_t c, scratch *s)
+{
+    size_t m;
+    const uint32_t *rows = label_rows(j, l, &m);
+    if (!m) return;
+    uint32_t *at = FW_ARRAY(uint32_t, m);
+    uint8_t *in = FW_ARRAY(uint8_t, m);
+    for (size_t i = 0; i < m; i++) at[i] = j->sub[rows[i]];
+    group_centres(j, rows, m, at, CANDIDATES, s);
+    supporters(j, rows, m, s->sum + c * (size_t)j->v->dim, s->size[c], c, at, in, s->x);
+    for (size_t i = 0; i < m; i++) j->a->member[rows[i]] = (j->opt->off & FW_OFF_GATHER) ? at[i] == c : in[i] || (at[i] == c && s->size[c] <= 2);
+    set_centre(j, l, s->sum, s->x);
+    fw_free(at);
+    fw_free(in);
+}
+
+size_t fw_near_labels(const fw_audit *a, const fw_audit_in *in, const uint32_t *rows, size_t count, uint32_t self,
+                      uint32_t *out, size_t room)
+{
+    enum { SEEN = 64, LOOK = 256 }; /* bounded: a few hundred members speak for a label of any size */
+    uint32_t seen[SEEN], votes[SEEN];
+    size_t known = 0, step = count > LOOK ? count / LOOK : 1;
+    if (!in->knn) return 0;
+    for (size_t k = 0; k < count; k += step) {
+        for (uint64_t t = in->knn->off[rows[k]]; t < in->knn->off[rows[k] + 1]; t++) {
+            uint32_t r = in->knn->id[t], l = in->label[r];
+            if (l == self || l == FW_NONE || !a->member[r]) continue;
+            size_t p = 0;
+            while (p < known && seen[p] != l) p++;
+            if (p == SEEN) continue;
+            if (p == known) {
+                seen[known] = l;
+                votes[known++] = 0;
+            }
+            votes[p]++;
+        }
+    }
+    size_t n = 0;
+    for (; n < room && n < known; n++) {
+        size_t top = n;
+        for (size_t p = n + 1; p < known; p++)
+            if (votes[p] > votes[top] || (votes[p] == votes[top] && seen[p] < seen[top])) top = p;
+        uint32_t l = seen[top], w = votes[top];
+        seen[top] = seen[n], votes[top] = votes[n];
+        seen[n] = l, votes[n] = w;
+        out[n] = l;
+    }
+    return n;
+}
+
+double fw_centres_llr(const fw_calib *c, double cosine, double na, double nb)
+{
+    /* the image-to-centroid model with both sides' gain: mean rho f(na) f(nb) instead of rho f(n) */
+    double f = fw_size_factor(c->rho, na) * fw_size_factor(c->rho, nb);
+    double n = (1 - c->rho) * f * f / fmax(1 - c->rho * f * f, 1e-3); /* the n whose f(n) equals f */
+    return fw_calib_llr(c, cosine, fmax(n, 1));
+}
+
+static double centres_cosine(const fw_audit *a, const fw_vectors *v, size_t k, size_t l, float *x, float *y)
+{
+    fw_half_to_float(centre_of(a, v, k), x, (size_t)v->dim);
+    fw_half_to_float(centre_of(a, v, l), y, (size_t)v->dim);
+    return fw_dot(x, y, v->dim);
+}
+
+/* Is the main person of label l a larger main group elsewhere? */
+static bool is_foreign(const judge *j, size_t l, scratch *s)
+{
+    const fw_audit *a = j->a;
+    size_t m, count = 0;
+    const uint32_t *rows = label_rows(j, l, &m);
+    uint32_t near[4], *mine = FW_ARRAY(uint32_t, m);
+    for (size_t i = 0; i < m; i++)
+        if (a->member[rows[i]]) mine[count++] = rows[i];
+    size_t n = fw_near_labels(a, j->in, mine, count, (uint32_t)l, near, FW_COUNT(near));
+    fw_free(mine);
+    for (size_t k = 0; k < n; k++) {
+        if (a->id_members[near[k]] <= a->id_members[l]) continue;
+        double cosine = centres_cosine(a, j->v, l, near[k], s->x, s->x + j->v->dim);
+        double f = fw_size_factor(a->calib.rho, a->id_members[l]) * fw_size_factor(a->calib.rho, a->id_members[near[k]]);
+        if (cosine / f > a->t_person) return true;
+    }
+    return false;
+}
+
+/* Foreign main groups give way. Two looks: the alternative may be foreign as well. */
+static void switch_mains(judge *j, choice *pick)
+{
+    size_t labels = j->in->labels;
+    uint8_t *foreign = FW_ARRAY(uint8_t, labels);
+    uint32_t *first = FW_ARRAY(uint32_t, labels);
+    for (size_t l = 0; l < labels; l++) first[l] = pick[l].now;
+    for (int look = 0; look < 3; look++) {
+#pragma omp parallel
+        {
+            scratch s;
+            scratch_open(&s, j->v->dim);
+#pragma omp for schedule(dynamic, 16)
+            for (size_t l = 0; l < labels; l++) foreign[l] = pick[l].count > 1 && is_foreign(j, l, &s);
+#pragma omp for schedule(dynamic, 16)
+            for (size_t l = 0; l < labels; l++) {
+                if (!foreign[l]) continue;
+                uint32_t need = (uint32_t)ceil(ALTERNATIVE * pick[l].support[pick[l].now]), best = FW_NONE;
+                pick[l].support[pick[l].now] = 0; /* tried */
+                for (uint32_t c = 0; c < pick[l].count; c++)
+                    if (pick[l].support[c] >= need && (best == FW_NONE || pick[l].support[c] > pick[l].support[best]))
+                        best = c;
+                pick[l].now = best == FW_NONE ? first[l] : best;
+                if (best == FW_NONE) pick[l].count = 0; /* nothing better: back to the first, settled */
+                gather_main(j, l, pick[l].now, &s);
+            }
+            scratch_close(&s);
+        }
+    }
+    fw_free(foreign);
+    fw_free(first);
+}
+
+static void find_mains(judge *j)
+{
+    size_t labels = j->in->labels;
+    choice *pick = FW_ARRAY(choice, labels);
+#pragma omp parallel
+    {
+        scratch s;
+        scratch_open(&s, j->v->dim);
+#pragma omp for schedule(dynamic, 16)
+        for (size_t l = 0; l < labels; l++) {
+            group_label(j, l, &s);
+            choose_main(j, l, &pick[l], &s);
+            gather_main(j, l, pick[l].now, &s);
+        }
+        scratch_close(&s);
+    }
+    if (!(j->opt->off & FW_OFF_SWITCH)) switch_mains(j, pick);
+    fw_free(pick);
+}
+
+/* ---- 4 posterior ------------------------------------------------------------------------------------------------ */
+
+/* The best other identity. Flips have one; the sum over all would add nothing but look-alikes. */
+static void best_other(judge *j, uint32_t i, const float *x, float *y)
+{
+    fw_audit *a = j->a;
+    uint32_t near[OTHERS];
+    size_t n = (j->opt->off & FW_OFF_OTHERS) ? 0 : fw_near_labels(a, j->in, &i, 1, j->in->label[i], near, OTHERS);
+    double best = -1e30;
+    a->other[i] = FW_NONE;
+    a->other_sim[i] = 0;
+    for (size_t k = 0; k < n; k++) {
+        fw_half_to_float(centre_of(a, j->v, near[k]), y, (size_t)j->v->dim);
+        double sim = fw_dot(x, y, j->v->dim), llr = fw_calib_llr(&a->calib, sim, a->id_members[near[k]]);
+        if (llr < best || (llr == best && sim <= a->other_sim[i])) continue;
+        best = llr;
+        a->other[i] = near[k];
+        a->other_sim[i] = (float)sim;
+    }
+}
+
+/* Similarities of every image to its own main centroid and to the best other one. */
+static void compare(judge *j)
+{
+    fw_audit *a = j->a;
+    size_t n = j->v->n;
+#pragma omp parallel
+    {
+        float *x = FW_ARRAY(float, (size_t)j->v->dim * 2), *y = x + j->v->dim;
+#pragma omp for schedule(dynamic, 256)
+        for (size_t i = 0; i < n; i++) {
+            uint32_t l = j->in->label[i];
+            if (l == FW_NONE || !fw_vectors_valid(j->v, i)) continue;
+            fw_vectors_get(j->v, i, x);
+            fw_half_to_float(centre_of(a, j->v, l), y, (size_t)j->v->dim);
+            double dot = fw_dot(x, y, j->v->dim);
+            uint32_t others = a->id_members[l] - a->member[i];
+            a->sim[i] = (float)(others ? a->member[i] ? without_self(dot, j->norm[l]) : dot : 0);
+            best_other(j, (uint32_t)i, x, y);
+        }
+        fw_free(x);
+    }
+}
+
+/* Likelihood ratios of those similarities under the present model. */
+static void weigh(judge *j)
+{
+    fw_audit *a = j->a;
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < j->v->n; i++) {
+        uint32_t l = j->in->label[i], o = a->other[i];
+        j->other_llr[i] = -1e30f;
+        j->own_llr[i] = 0;
+        if (l == FW_NONE || !fw_vectors_valid(j->v, i)) continue;
+        uint32_t others = a->id_members[l] - a->member[i];
+        if (others) j->own_llr[i] = (float)fw_calib_llr(&a->calib, a->sim[i], others);
+        if (o != FW_NONE) j->other_llr[i] = (float)fw_calib_llr(&a->calib, a->other_sim[i], a->id_members[o]);
+    }
+}
+
+/* log of how well "some other explanation" fits: a flip from one of the other identities, or a stranger. */
+static double log_elsewhere(const judge *j, size_t i)
+{
+    double flip = j->a->flip_share, labels = (double)(j->in->labels > 1 ? j->in->labels - 1 : 1);
+    double from = log(flip / labels) + j->other_llr[i], out = log(1 - flip);
+    double top = fmax(from, out);
+    return top + log(exp(from - top) + exp(out - top));
+}
+
+static double sigmoid(double x)
+{
+    return x > 0 ? 1 / (1 + exp(-x)) : exp(x) / (1 + exp(x));
+}
+
+static double log_odds(double p)
+{
+    return log(p / (1 - p));
+}
+
+/* A label in which no two images agree: either its photos are one person after all and hard (the best pair's likelihood
+ * ratio), or at most one is right, each the likelier the less it resembles another identity. */
+static void judge_unsupported(judge *j, size_t l)
+{
+    fw_audit *a = j->a;
+    size_t m;
+    const uint32_t *rows = label_rows(j, l, &m);
+    double pi = j->prior[l], same = 0, total = 0, best = -FW_LLR_MAX;
+    for (size_t i = 0; i < m; i++) {
+        total += 1 / (1 + pi * exp(fmin(log_elsewhere(j, rows[i]), 600)));
+        if (!a->member[rows[i]]) best = fmax(best, j->own_llr[rows[i]]);
+    }
+    if (m > 1) same = sigmoid(best + log_odds(1 - pi) - log((double)m) - 0.0);
+    for (size_t i = 0; i < m; i++) {
+        double w = 1 / (1 + pi * exp(fmin(log_elsewhere(j, rows[i]), 600)));
+        double none = pi; /* all wrong */
+        a->score[rows[i]] = (float)(m > 1 ? (1 - same) * (none + (1 - none) * (1 - w / total)) : fmin(1 - w / (1 + pi), 0.5));
+    }
+}
+
+static void judge_label(judge *j, size_t l)
+{
+    fw_audit *a = j->a;
+    size_t m;
+    const uint32_t *rows = label_rows(j, l, &m);
+    if (a->id_members[l] < 2) {
+        judge_unsupported(j, l);
+        return;
+    }
+    for (size_t i = 0; i < m; i++) {
+        double against = log_odds(j->prior[l]) + log_elsewhere(j, rows[i]);
+        a->score[rows[i]] = (float)sigmoid(against - j->own_llr[rows[i]]);
+    }
+}
+
+/* Beta-binomial log likelihood of k wrong of m under mean p and strength s. */
+static double beta_binomial(double k, double m, double p, double s)
+{
+    double a = p * s, b = (1 - p) * s;
+    return lgamma(k + a) + lgamma(m - k + b) - lgamma(m + s) - lgamma(a) - lgamma(b) + lgamma(s);
+}
+
+/* Noise prior: labels of one size class share a mean and a strength, both from the present posteriors. */
+static void fit_priors(judge *j)
+{
+    static const double grid[] = {0.5, 1, 2, 4, 8, 16, 32, 64, 128};
+    double wrong[SIZES] = {0}, all[SIZES] = {0}, like[SIZES][FW_COUNT(grid)] = {{0}}, W = 0, A = 0;
+    size_t labels = j->in->labels, m;
+    double *k = FW_ARRAY(double, labels);
+    for (size_t l = 0; l < labels; l++) {
+        const uint32_t *rows = label_rows(j, l, &m);
+        for (size_t i = 0; i < m; i++) k[l] += j->a->score[rows[i]];
+        if (m < 2) continue;
+        wrong[size_class(m)] += k[l], all[size_class(m)] += (double)m;
+        W += k[l], A += (double)m;
+    }
+    for (int c = 0; c < SIZES; c++) { /* a class with little data leans on the whole: 30 images' worth */
+        double whole = (W + 0.5) / (A + 10);
+        j->base[c] = fmin(fmax((wrong[c] + 30 * whole) / (all[c] + 30), 5e-4), 0.9);
+    }
+    j->base[0] = j->base[1]; /* single images: as the next larger labels */
+    for (size_t l = 0; l < labels; l++) {
+        label_rows(j, l, &m);
+        int c = size_class(m);
+        for (size_t s = 0; m > 1 && s < FW_COUNT(grid); s++) like[c][s] += beta_binomial(k[l], (double)m, j->base[c], grid[s]);
+    }
+    for (int c = 0; c < SIZES; c++) {
+        size_t best = FW_COUNT(grid) - 1;
+        for (size_t s = FW_COUNT(grid) - 1; s-- > 0;)
+            if (like[c][s] > like[c][best]) best = s;
+        j->strength[c] = grid[best];
+    }
+    for (size_t l = 0; l < labels; l++) {
+        label_rows(j, l, &m);
+        int c = size_class(m);
+        double p = (j->base[c] * j->strength[c] + (m > 1 ? k[l] : 0)) / (j->strength[c] + (m > 1 ? (double)m : 0));
+        j->prior[l] = fmin(fmax(p, 1e-4), 0.95);
+    }
+    fw_free(k);
+}
+
+static void fit_flip_share(judge *j)
+{
+    double flip = 1, all = 2; /* one half before any evidence */
+    for (size_t i = 0; i < j->v->n; i++) {
+        if (!(j->a->score[i] > 0.01f)) continue;
+        double from = log(j->a->flip_share / (double)j->in->labels) + j->other_llr[i];
+        flip += j->a->score[i] * sigmoid(from - log(1 - j->a->flip_share));
+        all += j->a->score[i];
+    }
+    j->a->flip_share = fmin(fmax(flip / all, 0.02), 0.98);
+}
+
+/* Observations for the genuine model: images of labels with a supported main group. */
+static void fit_genuine(judge *j, int steps)
+{
+    fw_audit *a = j->a;
+    fw_calib_obs *obs = FW_ARRAY(fw_calib_obs, j->v->n);
+    size_t count = 0;
+    for (size_t i = 0; i < j->v->n; i++) {
+        uint32_t l = j->in->label[i];
+        if (l == FW_NONE || !fw_vectors_valid(j->v, i) || a->id_members[l] < 2) continue;
+        obs[count++] = (fw_calib_obs){a->sim[i], a->id_members[l] - a->member[i],
+                                      (float)(log_odds(j->prior[l]) + log_elsewhere(j, i))};
+    }
+    fw_calib_genuine(&a->calib, obs, count, steps);
+    fw_free(obs);
+}
+
+/* rho: mean similarity of two photos of one person, from the lengths of main groups' sums, robustly (weighted median). */
+static int by_rho(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+    return (x[0] > y[0]) - (x[0] < y[0]);
+}
+
+static void fit_rho(judge *j)
+{
+    size_t n = 0;
+    double(*r)[2] = fw_alloc(j->in->labels + 1, sizeof *r), all = 0, at = 0;
+    for (size_t l = 0; l < j->in->labels; l++) {
+        double m = j->a->id_members[l], len = j->norm[l];
+        if (m < 3) continue;
+        r[n][0] = (len * len - m) / (m * (m - 1));
+        all += r[n++][1] = fmin(m, 20);
+    }
+    qsort(r, n, sizeof *r, by_rho);
+    for (size_t k = 0; k < n; k++)
+        if ((at += r[k][1]) >= all / 2) {
+            j->a->calib.rho = fmin(fmax(r[k][0], 0.1), 0.95);
+            break;
+        }
+    fw_free(r);
+}
+
+static size_t redraw_members(judge *j)
+{
+    fw_audit *a = j->a;
+    size_t moved = 0, labels = j->in->labels;
+#pragma omp parallel reduction(+ : moved)
+    {
+        float *sum = FW_ARRAY(float, (size_t)j->v->dim * 2);
+#pragma omp for schedule(dynamic, 64)
+        for (size_t l = 0; l < labels; l++) {
+            size_t m, here = 0, left = 0;
+            const uint32_t *rows = label_rows(j, l, &m);
+            if (a->id_members[l] < 2) continue;
+            for (size_t i = 0; i < m; i++) left += a->score[rows[i]] <= 0.5f;
+            if (left < 2) continue; /* never lose the main group to its own redrawing */
+            for (size_t i = 0; i < m; i++) {
+                uint8_t in = a->score[rows[i]] <= 0.5f;
+                here += in != a->member[rows[i]];
+                a->member[rows[i]] = in;
+            }
+            if (here) set_centre(j, l, sum, sum + j->v->dim);
+            moved += here;
+        }
+        fw_free(sum);
+    }
+    return moved;
+}
+
+static void judge_all(judge *j)
+{
+    size_t labels = j->in->labels;
+#pragma omp parallel for schedule(dynamic, 64)
+    for (size_t l = 0; l < labels; l++) judge_label(j, l);
+}
+
+static void start_priors(judge *j)
+{
+    for (size_t l = 0; l < j->in->labels; l++) j->prior[l] = 0.1;
+    j->a->flip_share = 0.5;
+}
+
+static void settle(judge *j)
+{
+    fw_audit *a = j->a;
+    int rounds = (j->opt->off & FW_OFF_ROUNDS) ? 1 : ROUNDS;
+    start_priors(j);
+    for (a->rounds = 0; a->rounds < rounds; a->rounds++) {
+        fit_rho(j);
+        compare(j);
+        for (int inner = 0; inner < 5; inner++) {
+            weigh(j);
+            fit_genuine(j, 2);
+            weigh(j);
+            judge_all(j);
+            fit_priors(j);
+            fit_flip_share(j);
+        }
+        judge_all(j);
+        if (a->rounds + 1 < rounds && !redraw_members(j)) break;
+    }
+}
+
+/* ---- 5 verdicts ------------------------------------------------------------------------------------------------- */
+
+static double flag_over(enum fw_policy p)
+{
+    return p == FW_CONSERVATIVE ? 0.8 : p == FW_AGGRESSIVE ? 0.3 : 0.5;
+}
+
+/* Relabelled when, given that the label is wrong, another identity explains the image with 95 %. */
+static void verdict_of(judge *j, size_t i)
+{
+    fw_audit *a = j->a;
+    double p = a->score[i], over = flag_over(j->opt->policy);
+    uint32_t l = j->in->label[i];
+    a->new_label[i] = FW_NONE;
+    a->person[i] = 1;
+    if (p <= over) {
+        bool alone = a->id_members[l] < 2 && p > 0.25;
+        a->verdict[i] = alone ? FW_AUDIT_REVIEW : FW_AUDIT_KEEP;
+        return;
+    }
+    double from = log(a->flip_share / (double)j->in->labels) + j->other_llr[i];
+    double sure = sigmoid(from - log(1 - a->flip_share));
+    if (sure > 0.95) {
+        a->verdict[i] = FW_AUDIT_RELABEL;
+        a->new_label[i] = a->other[i];
+        a->confidence[i] = (float)(sure * p);
+    } else {
+        a->verdict[i] = FW_AUDIT_REMOVE;
+        a->outlier[i] = 1;
+    }
+}
+
+/* Noise rate: the posteriors' sum; the interval is a bootstrap over labels (labels are what noise comes in) widened by
+ * what the posteriors cannot know: one twentieth of the rate and the two in a thousand that any set gets wrong. */
+static void noise_rate(judge *j)
+{
+    enum { BOOT = 400 };
+    size_t labels = j->in->labels, m;
+    double wrong = 0, all = 0, var = 0;
+    double *k = FW_ARRAY(double, labels + 1);
+    for (size_t l = 0; l < labels; l++) {
+        const uint32_t *rows = label_rows(j, l, &m);
+        for (size_t i = 0; i < m; i++) {
+            double p = j->a->score[rows[i]];
+            k[l] += p;
+            var += p * (1 - p);
+        }
+        wrong += k[l], all += (double)m;
+    }
+    double rate = all > 0 ? wrong / all : 0;
+    for (size_t l = 0; l < labels; l++) {
+        label_rows(j, l, &m);
+        double d = k[l] - rate * (double)m;
+        var += d * d; /* ratio estimator over labels, linearised */
+    }
+    double half = all > 0 ? 1.96 * sqrt(var) / all + 0.03 * rate + 0.003 : 0.5;
+    j->a->noise = rate;
+    j->a->noise_low = fmax(rate - half, 0);
+    j->a->noise_high = fmin(rate + half, 1);
+    fw_free(k);
+}
+
+static void finish_labels(judge *j)
+{
+    fw_audit *a = j->a;
+    for (size_t l = 0; l < j->in->labels; l++) {
+        size_t m;
+        const uint32_t *rows = label_rows(j, l, &m);
+        double sum = 0;
+        uint32_t n = 0;
+        for (size_t i = 0; i < m; i++) {
+            verdict_of(j, rows[i]);
+            if (a->member[rows[i]]) sum += a->sim[rows[i]], n++;
+        }
+        a->id_images[l] = (uint32_t)m;
+        a->id_cohesion[l] = n ? (float)(sum / n) : 0;
+    }
+}
+
+static fw_audit *audit_new(const fw_audit_in *in)
+{
+    fw_audit *a = FW_NEW(fw_audit);
+    size_t n = a->n = in->v->n, L = a->labels = in->labels;
+    a->score = FW_ARRAY(float, n);
+    a->verdict = FW_ARRAY(uint8_t, n);
+    a->new_label = FW_ARRAY(uint32_t, n);
+    a->confidence = FW_ARRAY(float, n);
+    a->person = FW_ARRAY(uint32_t, n);
+    a->outlier = FW_ARRAY(uint8_t, n);
+    a->sim = FW_ARRAY(float, n);
+    a->other = FW_ARRAY(uint32_t, n);
+    a->other_sim = FW_ARRAY(float, n);
+    a->member = FW_ARRAY(uint8_t, n);
+    a->id_images = FW_ARRAY(uint32_t, L);
+    a->id_members = FW_ARRAY(uint32_t, L);
+    a->id_cohesion = FW_ARRAY(float, L);
+    a->id_action = FW_ARRAY(uint8_t, L);
+    a->id_other = FW_ARRAY(uint32_t, L);
+    a->id_score = FW_ARRAY(float, L);
+    a->id_centre = FW_ARRAY(uint16_t, L * (size_t)in->v->dim);
+    for (size_t i = 0; i < n; i++) a->person[i] = 1, a->new_label[i] = a->other[i] = FW_NONE;
+    for (size_t l = 0; l < L; l++) a->id_other[l] = FW_NONE;
+    return a;
+}
+
+void fw_audit_free(fw_audit *a)
+{
+    if (!a) return;
+    void *owned[] = {a->score,  a->verdict,    a->new_label,  a->confidence,  a->person,    a->outlier,
+                     a->sim,    a->other,      a->other_sim,  a->member,      a->id_images, a->id_members,
+                     a->id_cohesion, a->id_action, a->id_other, a->id_score, a->id_centre};
+    for (size_t k = 0; k < FW_COUNT(owned); k++) fw_free(owned[k]);
+    fw_free(a);
+}
+
+static int check_input(const fw_audit_in *in, fw_err *e)
+{
+    if (in->knn && in->knn->n != in->v->n)
+        return fw_fail(e, FW_EFAIL, "audit: the kNN graph has %zu rows, the embeddings %zu; run knn again", in->knn->n,
+                       in->v->n);
+    for (size_t i = 0; i < in->v->n; i++)
+        if (in->label[i] != FW_NONE && in->label[i] >= in->labels)
+            return fw_fail(e, FW_EFAIL, "audit: image row %zu has label id %u, but there are %zu labels", i, in->label[i],
+                           in->labels);
+    return FW_OK;
+}
+
+int fw_audit_run(fw_audit **out, const fw_audit_in *in, const fw_audit_opt *opt, fw_err *e)
+{
+    *out = NULL;
+    FW_TRY(check_input(in, e));
+    judge j = {.a = audit_new(in), .in = in, .opt = opt, .v = in->v};
+    size_t n = in->v->n, L = in->labels;
+    j.sub = FW_ARRAY(uint32_t, n);
+    j.own_llr = FW_ARRAY(float, n);
+    j.other_llr = FW_ARRAY(float, n);
+    j.norm = FW_ARRAY(float, L);
+    j.prior = FW_ARRAY(double, L);
+    fw_groups_build(&j.g, in->v, in->label, L);
+    fw_calib_impostors(&j.a->calib, in->v, in->label, opt->pairs, opt->seed);
+    j.a->t_in = fw_calib_threshold(&j.a->calib, opt->target_far);
+    j.a->t_person = fw_calib_threshold(&j.a->calib, 1e-5);
+    find_mains(&j);
+    settle(&j);
+    finish_labels(&j);
+    noise_rate(&j);
+    int rc = fw_check_stop(e);
+    if (!rc) rc = fw_identity_decide(j.a, in, opt, e);
+    fw_groups_free(&j.g);
+    fw_free(j.sub);
+    fw_free(j.own_llr);
+    fw_free(j.other_llr);
+    fw_free(j.norm);
+    fw_free(j.prior);
+    if (rc) fw_audit_free(j.a);
+    else *out = j.a;
+    return rc;
+}

@@ -1,0 +1,260 @@
+#include "calib.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+double fw_normal_score(double p)
+{
+    double lo = -9, hi = 9;
+    for (int i = 0; i < 64; i++) {
+        double mid = 0.5 * (lo + hi);
+        if (0.5 * erfc(mid * M_SQRT1_2) > p) lo = mid;
+        else hi = mid;
+    }
+    return lo;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+/* Least squares of y on 1, z, z^2 with the first point (z = 0) held exactly: q0 is the median. */
+static void fit_quadratic(const double *z, const double *y, int n, double q[3])
+{
+    double a = 0, b = 0, d = 0, r1 = 0, r2 = 0;
+    for (int i = 1; i < n; i++) {
+        double e = y[i] - y[0];
+        a += z[i] * z[i];
+        b += z[i] * z[i] * z[i];
+        d += z[i] * z[i] * z[i] * z[i];
+        r1 += z[i] * e;
+        r2 += z[i] * z[i] * e;
+    }
+    double det = a * d - b * b;
+    q[0] = y[0];
+    q[1] = (r1 * d - r2 * b) / det;
+    q[2] = (r2 * a - r1 * b) / det;
+    if (q[2] < 0) { /* a right tail shorter than normal is sampling noise: never tighten on it */
+        q[2] = 0;
+        q[1] = r1 / a;
+    }
+}
+
+static double sorted_at(const float *s, size_t n, double p)
+{
+    double x = p * (double)(n - 1);
+    size_t i = x < 0 ? 0 : (size_t)x;
+    if (i + 1 >= n) return s[n - 1];
+    return s[i] + (x - (double)i) * (s[i + 1] - s[i]);
+}
+
+/* Sorted similarities -> quantile function, with the same-person share taken out (three rounds settle it). */
+static void fit_impostors(fw_calib *c, const float *s, size_t n)
+{
+    static const double upper[] = {0.5, 0.30, 0.20, 0.15, 0.10, 0.07, 0.05, 0.035, 0.025};
+    enum { POINTS = FW_COUNT(upper) };
+    double z[POINTS], y[POINTS], q[3], same = 0;
+    for (int round = 0; round < 4; round++) {
+        for (int i = 0; i < POINTS; i++) {
+            z[i] = fw_normal_score(upper[i]);
+            y[i] = sorted_at(s, n, (1 - same) * (1 - upper[i]));
+        }
+        fit_quadratic(z, y, POINTS, q);
+        c->q0 = q[0], c->q1 = fmax(q[1], 0.01), c->q2 = q[2];
+        double t = fw_calib_threshold(c, 1e-4);
+        size_t above = 0;
+        while (above < n && s[n - 1 - above] > t) above++;
+        same = fmin(fmax((double)above / (double)n - 1e-4, 0), 0.02);
+    }
+    c->same_person = same;
+    c->left = fmax((c->q0 - sorted_at(s, n, (1 - same) * 0.1587)), 0.01);
+}
+
+static void start_values(fw_calib *c)
+{
+    memset(c, 0, sizeof *c);
+    c->q0 = 0, c->q1 = 0.10, c->q2 = 0.004, c->left = 0.10;
+    /* LFW with the default embedder; only a start for EM */
+    c->rho = 0.6;
+    c->weight[0] = 0.8, c->mean[0] = 1.2, c->sd[0] = 0.25;
+    c->weight[1] = 0.2, c->mean[1] = 0.9, c->sd[1] = 0.35;
+}
+
+static void count_bin(uint32_t *hist, double sim)
+{
+    int b = (int)((sim + 1) * (FW_CALIB_BINS / 2));
+    hist[b < 0 ? 0 : b >= FW_CALIB_BINS ? FW_CALIB_BINS - 1 : b]++;
+}
+
+void fw_calib_impostors(fw_calib *c, const fw_vectors *v, const uint32_t *label, size_t pairs, uint64_t seed)
+{
+    start_values(c);
+    if (v->n < 2) return;
+    if (v->n < 65536 && pairs > v->n * (v->n - 1) / 2) pairs = v->n * (v->n - 1) / 2;
+    float *sim = FW_ARRAY(float, pairs);
+    enum { BLOCK = 4096 }; /* each block has its own stream of numbers: any thread count, the same pairs */
+#pragma omp parallel
+    {
+        float *a = FW_ARRAY(float, (size_t)v->dim * 2), *b = a + v->dim;
+#pragma omp for schedule(dynamic, 4)
+        for (size_t first = 0; first < pairs; first += BLOCK) {
+            fw_rng rng = {.state = seed ^ (first + 1) * 0x9E3779B97F4A7C15u};
+            for (size_t k = first; k < pairs && k < first + BLOCK; k++) {
+                size_t i = fw_rng_below(&rng, v->n), j = fw_rng_below(&rng, v->n);
+                sim[k] = 9;
+                if (label[i] == label[j] || label[i] == FW_NONE || label[j] == FW_NONE) continue;
+                if (!fw_vectors_valid(v, i) || !fw_vectors_valid(v, j)) continue;
+                fw_vectors_get(v, i, a);
+                fw_vectors_get(v, j, b);
+                sim[k] = fw_dot(a, b, v->dim);
+            }
+        }
+        fw_free(a);
+    }
+    size_t n = 0;
+    for (size_t k = 0; k < pairs; k++)
+        if (sim[k] < 2) sim[n++] = sim[k];
+    c->pairs = n;
+    for (size_t k = 0; k < n; k++) count_bin(c->impostor_hist, sim[k]);
+    if (n >= 1000) {
+        qsort(sim, n, sizeof *sim, by_value);
+        fit_impostors(c, sim, n);
+    }
+    fw_free(sim);
+}
+
+double fw_calib_threshold(const fw_calib *c, double far)
+{
+    double z = fw_normal_score(far);
+    if (z < 0) return c->q0 + c->left * z;
+    return fmin(c->q0 + c->q1 * z + c->q2 * z * z, 0.999);
+}
+
+/* Normal score of a similarity under the impostor model, and d sim / d z there. */
+static double score_of(const fw_calib *c, double sim, double *slope)
+{
+    double d = sim - c->q0;
+    if (d <= 0) {
+        *slope = c->left;
+        return d / c->left;
+    }
+    double root = sqrt(c->q1 * c->q1 + 4 * c->q2 * d);
+    *slope = root;
+    return 2 * d / (c->q1 + root);
+}
+
+double fw_calib_far(const fw_calib *c, double sim)
+{
+    double slope, z = score_of(c, sim, &slope);
+    return 0.5 * erfc(z * M_SQRT1_2);
+}
+
+double fw_size_factor(double rho, double n)
+{
+    return n > 1 ? sqrt(n / (1 + (n - 1) * rho)) : 1.0;
+}
+
+double fw_calib_shift(const fw_calib *c, double n)
+{
+    double full = atanh(fmin(sqrt(c->rho), 0.995)); /* n -> infinity: rho * f = sqrt(rho) */
+    return atanh(fmin(c->rho * fw_size_factor(c->rho, n), 0.995)) - full;
+}
+
+static double clamp_sim(double s)
+{
+    return fmin(fmax(s, -0.98), 0.98);
+}
+
+/* log densities in atanh(sim); the Jacobian is common to both and cancels in every ratio, so impostors are converted */
+static double log_normal(double x, double mean, double sd)
+{
+    double z = (x - mean) / sd;
+    return -0.5 * z * z - log(sd) - 0.918938533204673;
+}
+
+static double log_impostor(const fw_calib *c, double sim)
+{
+    double slope, z = score_of(c, sim, &slope);
+    return -0.5 * z * z - log(slope) - 0.918938533204673 + log(1 - sim * sim); /* d sim = (1 - sim^2) d atanh */
+}
+
+static double log_genuine(const fw_calib *c, double x)
+{
+    double p[FW_CALIB_PARTS], top = -1e30, sum = 0;
+    for (int k = 0; k < FW_CALIB_PARTS; k++) {
+        p[k] = log(c->weight[k]) + log_normal(x, c->mean[k], c->sd[k]);
+        top = fmax(top, p[k]);
+    }
+    for (int k = 0; k < FW_CALIB_PARTS; k++) sum += exp(p[k] - top);
+    return top + log(sum);
+}
+
+static double raw_llr(const fw_calib *c, double sim, double shift)
+{
+    return log_genuine(c, atanh(sim) - shift) - log_impostor(c, sim);
+}
+
+/* Ratios of fitted densities turn round far out in both tails, where neither fit has data. Past the genuine centre the
+ * ratio is held from falling; under the impostor centre likewise. */
+double fw_calib_llr(const fw_calib *c, double sim, double n)
+{
+    double shift = fw_calib_shift(c, n);
+    double s = fmax(clamp_sim(sim), c->q0), top = clamp_sim(tanh(c->mean[0] + shift));
+    s = fmin(s, fmax(top, c->q0));
+    return fmin(fmax(raw_llr(c, s, shift), -FW_LLR_MAX), FW_LLR_MAX);
+}
+
+typedef struct moments {
+    double w, x, xx;
+} moments;
+
+/* Members of the mixture far beyond the hard component must not widen it into the impostors: its centre stays over the
+ * impostors' 1e-3 point and its spread under twice the bulk's. */
+static void update_parts(fw_calib *c, const moments *m)
+{
+    double all = 0;
+    for (int k = 0; k < FW_CALIB_PARTS; k++) all += m[k].w;
+    if (all < 20) return;
+    for (int k = 0; k < FW_CALIB_PARTS; k++) {
+        c->weight[k] = fmax(m[k].w / all, 0.005);
+        if (m[k].w < 5) continue;
+        c->mean[k] = m[k].x / m[k].w;
+        c->sd[k] = fmax(sqrt(fmax(m[k].xx / m[k].w - c->mean[k] * c->mean[k], 0)), 0.05);
+    }
+    double sum = 0;
+    for (int k = 0; k < FW_CALIB_PARTS; k++) sum += c->weight[k];
+    for (int k = 0; k < FW_CALIB_PARTS; k++) c->weight[k] /= sum;
+    c->mean[1] = fmax(c->mean[1], atanh(clamp_sim(fw_calib_threshold(c, 1e-3))) );
+    c->mean[1] = fmin(c->mean[1], c->mean[0]);
+    c->sd[1] = fmin(c->sd[1], 2 * c->sd[0]);
+    c->sd[1] = fmax(c->sd[1], c->sd[0]);
+}
+
+static void observe(const fw_calib *c, const fw_calib_obs *o, moments *m)
+{
+    double sim = clamp_sim(o->sim), x = atanh(sim) - fw_calib_shift(c, o->n);
+    double llr = fw_calib_llr(c, sim, o->n), r = 1 / (1 + exp(fmin(o->against - llr, 700)));
+    double lg = log_genuine(c, x);
+    for (int k = 0; k < FW_CALIB_PARTS; k++) {
+        double w = r * exp(log(c->weight[k]) + log_normal(x, c->mean[k], c->sd[k]) - lg);
+        m[k].w += w;
+        m[k].x += w * x;
+        m[k].xx += w * x * x;
+    }
+}
+
+void fw_calib_genuine(fw_calib *c, const fw_calib_obs *obs, size_t count, int steps)
+{
+    if (count < 50) return;
+    for (int step = 0; step < steps; step++) {
+        moments m[FW_CALIB_PARTS] = {{0}};
+        for (size_t i = 0; i < count; i++) observe(c, &obs[i], m); /* in order: the same sums on every machine */
+        update_parts(c, m);
+    }
+    c->genuine = count;
+    memset(c->own_hist, 0, sizeof c->own_hist);
+    for (size_t i = 0; i < count; i++) count_bin(c->own_hist, obs[i].sim);
+}

@@ -1,0 +1,372 @@
+/* The k-NN graph against a plain double loop over fw_dot: every kernel, method, thread count and odd input. */
+#include "index/join.h"
+#include "index/knn.h"
+
+#include <math.h>
+#include <omp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define WIDE 512
+
+/* n rows in people of five, inside a subspace of `span` dimensions; freed by the caller. */
+static uint16_t *people(size_t n, int dim, int span, uint64_t seed) {
+    fw_rng rng = {seed};
+    float *basis = fw_alloc((size_t)(span * dim), sizeof *basis), centre[WIDE] = {0}, x[WIDE];
+    uint16_t *h = fw_alloc(n * (size_t)dim, sizeof *h);
+    for (int i = 0; i < span * dim; i++) basis[i] = (float)fw_rng_normal(&rng);
+    for (size_t i = 0; i < n; i++) {
+        for (int s = 0; s < span && i % 5 == 0; s++) centre[s] = (float)fw_rng_normal(&rng);
+        memset(x, 0, sizeof x);
+        for (int s = 0; s < span; s++) {
+            float z = centre[s] + 0.8f * (float)fw_rng_normal(&rng);
+            for (int c = 0; c < dim; c++) x[c] += z * basis[s * dim + c];
+        }
+        fw_normalise(x, dim);
+        fw_float_to_half(x, h + i * (size_t)dim, (size_t)dim);
+    }
+    fw_free(basis);
+    return h;
+}
+
+static int by_sim(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* Does row i of g hold the k best rows of w for row p of v? `skip` is excluded (SIZE_MAX: none). */
+static void check_row(const fw_graph *g, size_t p, const fw_vectors *v, const fw_vectors *w, size_t skip,
+                      const uint8_t *usable, size_t k) {
+    float a[WIDE], b[WIDE];
+    size_t n = 0;
+    uint64_t *key = FW_ARRAY(uint64_t, w->n);
+    fw_vectors_get(v, p, a);
+    for (size_t j = 0; j < w->n; j++) {
+        if (j == skip || (usable && !usable[j])) continue;
+        fw_vectors_get(w, j, b);
+        key[n++] = fw_key(fw_dot(a, b, v->dim), (uint32_t)j);
+    }
+    qsort(key, n, sizeof *key, by_sim);
+    size_t want = n < k ? n : k;
+    assert_int_equal(g->off[p + 1] - g->off[p], want);
+    for (size_t i = 0; i < want; i++) {
+        assert_int_equal(g->id[g->off[p] + i], fw_key_id(key[i]));
+        assert_true(g->sim[g->off[p] + i] == fw_key_score(key[i]));
+    }
+    fw_free(key);
+}
+
+static fw_graph *build(const fw_vectors *v, fw_knn_opts o, fw_knn_report *r) {
+    fw_err e = {0};
+    fw_graph *g = NULL;
+    if (fw_knn_build(v, &o, &g, r, &e)) fail_msg("%s", e.msg);
+    return g;
+}
+
+static void same_graph(const fw_graph *a, const fw_graph *b) {
+    assert_int_equal(a->n, b->n);
+    assert_memory_equal(a->off, b->off, (a->n + 1) * sizeof *a->off);
+    assert_memory_equal(a->id, b->id, a->off[a->n] * sizeof *a->id);
+    assert_memory_equal(a->sim, b->sim, a->off[a->n] * sizeof *a->sim);
+}
+
+static void check_self(const fw_vectors *v, fw_knn_opts o, const uint8_t *usable) {
+    fw_graph *g = build(v, o, NULL);
+    for (size_t i = 0; i < v->n; i++) {
+        if (usable && !usable[i])
+            assert_int_equal(g->off[i], g->off[i + 1]);
+        else
+            check_row(g, i, v, v, i, usable, (size_t)o.k);
+    }
+    fw_graph_free(g);
+}
+
+static void every_kernel_finds_the_true_graph(void **state) {
+    FW_UNUSED(state);
+    static const int dims[][2] = {{512, 60}, {512, 512}, {100, 30}, {67, 67}, {64, 8}};
+    for (size_t d = 0; d < FW_COUNT(dims); d++) {
+        uint16_t *h = people(1111, dims[d][0], dims[d][1], 3 + d);
+        fw_vectors *v = fw_vectors_wrap(h, 1111, dims[d][0], NULL);
+        for (const char *const *k = fw_knn_kernels(); *k; k++)
+            check_self(v, (fw_knn_opts){.method = "exact", .k = 12, .kernel = *k}, NULL);
+        fw_vectors_free(v);
+        fw_free(h);
+    }
+}
+
+static void memory_threads_and_chunks_do_not_change_it(void **state) {
+    FW_UNUSED(state);
+    size_t n = 2500, rows[3] = {1000, 0, 1500};
+    uint16_t *h = people(n, 128, 40, 9);
+    const uint16_t *chunk[3] = {h, h, h + 1000 * 128};
+    fw_vectors *v = fw_vectors_wrap(h, n, 128, NULL), *w = fw_vectors_chunks(chunk, rows, 3, 128, NULL);
+    fw_graph *one, *g;
+    int threads = omp_get_max_threads();
+    omp_set_num_threads(1);
+    one = build(v, (fw_knn_opts){.method = "exact", .k = 20}, NULL);
+    omp_set_num_threads(4);
+    g = build(w, (fw_knn_opts){.method = "exact", .k = 20}, NULL);
+    same_graph(one, g);
+    fw_graph_free(g);
+    g = build(v, (fw_knn_opts){.method = "exact", .k = 20, .memory = 1000},
+              NULL); /* too little for the symmetric join */
+    same_graph(one, g);
+    fw_graph_free(g);
+    omp_set_num_threads(threads);
+    fw_graph_free(one);
+    fw_vectors_free(v), fw_vectors_free(w);
+    fw_free(h);
+}
+
+static void unusable_rows_take_part_in_nothing(void **state) {
+    FW_UNUSED(state);
+    size_t n = 700;
+    uint16_t *h = people(n, 64, 20, 5);
+    uint8_t *valid = FW_ARRAY(uint8_t, n), *usable = FW_ARRAY(uint8_t, n);
+    memset(valid, 1, n);
+    memset(usable, 1, n);
+    for (size_t i = 0; i < n; i += 13) valid[i] = usable[i] = 0; /* said to be invalid, though not zero */
+    memset(h + 5 * 64, 0, 64 * 2), usable[5] = 0;                /* zero, though said to be valid */
+    h[9 * 64 + 3] = 0x7C00, usable[9] = 0;                       /* infinite */
+    h[n * 64 - 1] = 0x7E01, usable[n - 1] = 0;                   /* NaN */
+    for (int c = 0; c < 64; c++) h[17 * 64 + c] |= 0x8000;       /* an odd but usable row */
+    fw_vectors *v = fw_vectors_wrap(h, n, 64, valid);
+    for (const char *const *k = fw_knn_kernels(); *k; k++)
+        check_self(v, (fw_knn_opts){.method = "exact", .k = 16, .kernel = *k}, usable);
+    fw_vectors_free(v);
+    fw_free(h), fw_free(valid), fw_free(usable);
+}
+
+static void ties_go_to_the_smaller_id(void **state) {
+    FW_UNUSED(state);
+    size_t n = 900; /* three different photos, 300 copies of each: nothing can be certified, all is decided by id */
+    uint16_t *h = people(n, 64, 30, 8);
+    for (size_t i = 3; i < n; i++) memcpy(h + i * 64, h + i % 3 * 64, 64 * 2);
+    fw_vectors *v = fw_vectors_wrap(h, n, 64, NULL);
+    for (const char *const *k = fw_knn_kernels(); *k; k++)
+        check_self(v, (fw_knn_opts){.method = "exact", .k = 10, .kernel = *k}, NULL);
+    fw_vectors_free(v);
+    fw_free(h);
+}
+
+static void tiny_sets_work(void **state) {
+    FW_UNUSED(state);
+    uint16_t *h = people(40, 64, 20, 2);
+    for (size_t n = 0; n <= 40; n += n < 4 ? 1 : 9) {
+        fw_vectors *v = fw_vectors_wrap(h, n, 64, NULL);
+        check_self(v, (fw_knn_opts){.method = "auto", .k = 12}, NULL);
+        check_self(v, (fw_knn_opts){.method = "ivf", .k = 12}, NULL);
+        fw_vectors_free(v);
+    }
+    fw_free(h);
+}
+
+static void unnormalised_rows_are_exact_too(void **state) {
+    FW_UNUSED(state);
+    size_t n = 600;
+    uint16_t *h = people(n, 96, 30, 12);
+    float x[96];
+    for (size_t i = 0; i < n; i++) {
+        fw_half_to_float(h + i * 96, x, 96);
+        for (int c = 0; c < 96; c++) x[c] *= 0.25f + (float)(i % 50);
+        fw_float_to_half(x, h + i * 96, 96);
+    }
+    fw_vectors *v = fw_vectors_wrap(h, n, 96, NULL);
+    for (const char *const *k = fw_knn_kernels(); *k; k++)
+        check_self(v, (fw_knn_opts){.method = "exact", .k = 7, .kernel = *k}, NULL);
+    fw_vectors_free(v);
+    fw_free(h);
+}
+
+static void cross_finds_the_true_rows(void **state) {
+    FW_UNUSED(state);
+    uint16_t *h = people(1500, 128, 40, 21);
+    fw_vectors *probe = fw_vectors_wrap(h, 203, 128, NULL), *gallery = fw_vectors_wrap(h + 203 * 128, 1297, 128, NULL);
+    for (const char *const *k = fw_knn_kernels(); *k; k++) {
+        fw_err e = {0};
+        fw_graph *g;
+        assert_int_equal(fw_knn_cross(probe, gallery, &(fw_knn_opts){.k = 9, .kernel = *k}, &g, &e), FW_OK);
+        for (size_t p = 0; p < probe->n; p++) check_row(g, p, probe, gallery, SIZE_MAX, NULL, 9);
+        fw_graph_free(g);
+    }
+    fw_vectors_free(probe), fw_vectors_free(gallery);
+    fw_free(h);
+}
+
+static double recall10(const fw_graph *g, const fw_graph *truth) {
+    size_t same = 0, total = 0;
+    for (size_t i = 0; i < truth->n; i++)
+        for (uint64_t a = truth->off[i]; a < truth->off[i] + 10; a++, total++)
+            for (uint64_t b = g->off[i]; b < g->off[i + 1]; b++) same += g->id[b] == truth->id[a];
+    return (double)same / (double)total;
+}
+
+static void ivf_meets_its_floor_and_says_so(void **state) {
+    FW_UNUSED(state);
+    size_t n = 6000;
+    uint16_t *h = people(n, 64, 5, 33); /* few dimensions: lists mean something */
+    fw_vectors *v = fw_vectors_wrap(h, n, 64, NULL);
+    fw_graph *truth = build(v, (fw_knn_opts){.method = "exact", .k = 10}, NULL), *first = NULL;
+    for (const char *const *k = fw_knn_kernels(); *k; k++) {
+        fw_knn_report r;
+        omp_set_num_threads(first ? 3 : 1);
+        fw_graph *g = build(v, (fw_knn_opts){.method = "ivf", .k = 10, .recall_floor = 0.95, .kernel = *k}, &r);
+        double true_recall = recall10(g, truth);
+        assert_string_equal(r.method, "ivf");
+        assert_true(r.probes < r.lists / 3);
+        assert_true(true_recall > 0.94);
+        assert_true(fabs(true_recall - r.recall10) < 0.02);
+        assert_int_equal(r.floor_met, r.recall10 >= 0.95);
+        if (first)
+            same_graph(first, g), fw_graph_free(g);
+        else
+            first = g;
+    }
+    omp_set_num_threads(2);
+    fw_graph_free(first), fw_graph_free(truth);
+    fw_vectors_free(v);
+    fw_free(h);
+}
+
+static void ivf_gives_way_to_exact_where_lists_do_not_help(void **state) {
+    FW_UNUSED(state);
+    uint16_t *h = people(2000, 128, 128, 34);
+    fw_vectors *v = fw_vectors_wrap(h, 2000, 128, NULL);
+    fw_knn_report r;
+    fw_graph *g = build(v, (fw_knn_opts){.method = "ivf", .k = 10, .recall_floor = 0.999}, &r);
+    assert_string_equal(r.method, "exact");
+    assert_non_null(strstr(r.why, "lists"));
+    fw_graph_free(g);
+    fw_vectors_free(v);
+    fw_free(h);
+}
+
+static void faiss_method_re_scores_and_reports(void **state) {
+    FW_UNUSED(state);
+    size_t n = 2000;
+    uint16_t *h = people(n, 64, 20, 40);
+    fw_vectors *v = fw_vectors_wrap(h, n, 64, NULL);
+    fw_knn_report r;
+    fw_graph *truth = build(v, (fw_knn_opts){.method = "exact", .k = 10}, NULL);
+    fw_graph *g = build(v, (fw_knn_opts){.method = "faiss", .k = 10, .factory = "IVF16,Flat"}, &r);
+    assert_true(fabs(recall10(g, truth) - r.recall10) < 0.05);
+    assert_true(r.recall10 < 0.999); /* one list of 16 */
+    assert_false(r.floor_met);
+    for (size_t i = 0; i < n; i++)
+        for (uint64_t a = g->off[i]; a + 1 < g->off[i + 1]; a++)
+            assert_true(fw_key(g->sim[a], g->id[a]) > fw_key(g->sim[a + 1], g->id[a + 1]));
+    fw_graph_free(g), fw_graph_free(truth);
+    fw_vectors_free(v);
+    fw_free(h);
+}
+
+static void wrong_options_are_refused(void **state) {
+    FW_UNUSED(state);
+    uint16_t *h = people(10, 64, 20, 2);
+    fw_vectors *v = fw_vectors_wrap(h, 10, 64, NULL), *w = fw_vectors_wrap(h, 5, 128, NULL);
+    static const struct {
+        fw_knn_opts o;
+        const char *text;
+    } bad[] = {{{.method = "guess"}, "'guess'"}, {{.k = -1}, "k = -1"},
+               {{.k = 100000}, "k = 100000"},    {{.kernel = "abacus"}, "'abacus'"},
+               {{.recall_floor = 1.5}, "1.5"},   {{.method = "faiss", .factory = "Nonsense"}, "Nonsense"}};
+    for (size_t i = 0; i < FW_COUNT(bad); i++) {
+        fw_err e = {0};
+        fw_graph *g;
+        assert_int_not_equal(fw_knn_build(v, &bad[i].o, &g, NULL, &e), FW_OK);
+        assert_null(g);
+        assert_non_null(strstr(e.msg, bad[i].text));
+    }
+    fw_err e = {0};
+    fw_graph *g;
+    assert_int_equal(fw_knn_cross(v, w, NULL, &g, &e), FW_EUSAGE);
+    fw_vectors_free(v), fw_vectors_free(w);
+    fw_free(h);
+}
+
+static void select_and_sort_keep_the_largest(void **state) {
+    FW_UNUSED(state);
+    fw_rng rng = {77};
+    for (int round = 0; round < 300; round++) {
+        uint64_t a[300], b[300];
+        size_t n = 1 + fw_rng_below(&rng, 300), k = 1 + fw_rng_below(&rng, n);
+        for (size_t i = 0; i < n; i++) /* sorted, reversed and random inputs */
+            a[i] = b[i] = round % 3 == 0 ? i : round % 3 == 1 ? n - i : fw_rng_next(&rng) << 9 | i;
+        qsort(b, n, sizeof *b, by_sim);
+        assert_true(fw_key_select(a, n, k) == b[k - 1]);
+        fw_key_sort(a, k);
+        assert_memory_equal(a, b, k * sizeof *a);
+    }
+}
+
+static void keys_keep_order(void **state) {
+    FW_UNUSED(state);
+    static const float s[] = {-INFINITY, -2, -1e-30f, 0, 1e-30f, 0.5f, 1, INFINITY};
+    for (size_t i = 0; i + 1 < FW_COUNT(s); i++) assert_true(fw_key(s[i], 0) < fw_key(s[i + 1], UINT32_MAX));
+    assert_true(fw_key(1, 3) > fw_key(1, 4));
+    assert_true(fw_key_score(fw_key(-0.25f, 9)) == -0.25f);
+    assert_int_equal(fw_key_id(fw_key(-0.25f, 9)), 9);
+}
+
+static void rank_dots_equal_fw_dot(void **state) {
+    FW_UNUSED(state);
+    for (int dim = 64; dim < 76; dim++) {
+        uint16_t *h = people(30, dim, 20, (uint64_t)dim);
+        fw_vectors *v = fw_vectors_wrap(h, 30, dim, NULL);
+        uint32_t id[30];
+        float query[2 * WIDE], out[30], a[WIDE], b[WIDE];
+        for (uint32_t i = 0; i < 30; i++) id[i] = (i * 7) % 30;
+        for (size_t n = 0; n <= 30; n++) {
+            fw_rank_dots(v, 4, v, id, n, query, out);
+            fw_vectors_get(v, 4, a);
+            for (size_t i = 0; i < n; i++) {
+                fw_vectors_get(v, id[i], b);
+                assert_true(out[i] == fw_dot(a, b, dim));
+            }
+        }
+        fw_vectors_free(v);
+        fw_free(h);
+    }
+}
+
+/* Last: a stop request cannot be taken back. */
+static void a_stop_request_ends_it(void **state) {
+    FW_UNUSED(state);
+    uint16_t *h = people(1500, 64, 20, 2);
+    fw_vectors *v = fw_vectors_wrap(h, 1500, 64, NULL);
+    fw_stop_request();
+    static const char *const method[] = {"exact", "ivf", "faiss"};
+    for (size_t m = 0; m < FW_COUNT(method); m++) {
+        fw_err e = {0};
+        fw_graph *g;
+        assert_int_equal(fw_knn_build(v, &(fw_knn_opts){.method = method[m]}, &g, NULL, &e), FW_ESTOP);
+        assert_null(g);
+    }
+    fw_vectors_free(v);
+    fw_free(h);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(keys_keep_order),
+        cmocka_unit_test(select_and_sort_keep_the_largest),
+        cmocka_unit_test(rank_dots_equal_fw_dot),
+        cmocka_unit_test(every_kernel_finds_the_true_graph),
+        cmocka_unit_test(memory_threads_and_chunks_do_not_change_it),
+        cmocka_unit_test(unusable_rows_take_part_in_nothing),
+        cmocka_unit_test(ties_go_to_the_smaller_id),
+        cmocka_unit_test(tiny_sets_work),
+        cmocka_unit_test(unnormalised_rows_are_exact_too),
+        cmocka_unit_test(cross_finds_the_true_rows),
+        cmocka_unit_test(ivf_meets_its_floor_and_says_so),
+        cmocka_unit_test(ivf_gives_way_to_exact_where_lists_do_not_help),
+        cmocka_unit_test(faiss_method_re_scores_and_reports),
+        cmocka_unit_test(wrong_options_are_refused),
+        cmocka_unit_test(a_stop_request_ends_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
