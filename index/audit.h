@@ -30,7 +30,7 @@ enum { FW_LABEL_KEEP = 0, FW_LABEL_MERGE = 1, FW_LABEL_SPLIT = 2, FW_LABEL_DROP 
 
 typedef struct fw_audit_opt {
     double target_far;     /* impostor pairs that may look like one person when grouping; 1e-3 */
-    enum fw_policy policy; /* flag at P(wrong) over 0.8, 0.5, 0.3 */
+    enum fw_policy policy; /* flag at P(wrong) over 0.9, 0.5, 0.2 */
     uint64_t seed;
     size_t pairs;          /* impostor pairs to sample; 2,000,000 */
     unsigned off;          /* ablation switches, FW_OFF_*; 0 in the product */

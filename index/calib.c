@@ -81,6 +81,7 @@ static void start_values(fw_calib *c)
     c->rho = 0.6;
     c->weight[0] = 0.8, c->mean[0] = 1.2, c->sd[0] = 0.25;
     c->weight[1] = 0.2, c->mean[1] = 0.9, c->sd[1] = 0.35;
+    for (int k = 0; k < FW_CALIB_KNOTS; k++) c->scale[k] = 1;
 }
 
 static void count_bin(uint32_t *hist, double sim)
@@ -192,19 +193,41 @@ static double log_genuine(const fw_calib *c, double x)
     return top + log(sum);
 }
 
-static double raw_llr(const fw_calib *c, double sim, double shift)
+/* Offset and scale at a quality rank: straight lines between the knots, flat beyond the outer ones. */
+static void quality_effect(const fw_calib *c, double rank, double *offset, double *scale)
 {
-    return log_genuine(c, atanh(sim) - shift) - log_impostor(c, sim);
+    *offset = 0, *scale = 1;
+    if (rank < 0) return;
+    double at = fmin(fmax(rank * FW_CALIB_KNOTS - 0.5, 0), FW_CALIB_KNOTS - 1);
+    int k = at >= FW_CALIB_KNOTS - 1 ? FW_CALIB_KNOTS - 2 : (int)at;
+    *offset = c->offset[k] + (at - k) * (c->offset[k + 1] - c->offset[k]);
+    *scale = c->scale[k] + (at - k) * (c->scale[k + 1] - c->scale[k]);
+}
+
+/* atanh(sim) as it would be for a median photo compared to the person's true centre. */
+static double standard(const fw_calib *c, double sim, double n, double rank, double *scale)
+{
+    double offset;
+    quality_effect(c, rank, &offset, scale);
+    double x = atanh(sim) - fw_calib_shift(c, n);
+    return c->mean[0] + (x - offset - c->mean[0]) / *scale;
 }
 
 /* Ratios of fitted densities turn round far out in both tails, where neither fit has data. Past the genuine centre the
  * ratio is held from falling; under the impostor centre likewise. */
+double fw_calib_llr_of(const fw_calib *c, double sim, double n, double rank)
+{
+    double offset, scale;
+    quality_effect(c, rank, &offset, &scale);
+    double top = clamp_sim(tanh(c->mean[0] + offset + fw_calib_shift(c, n)));
+    double s = fmin(fmax(clamp_sim(sim), c->q0), fmax(top, c->q0));
+    double llr = log_genuine(c, standard(c, s, n, rank, &scale)) - log(scale) - log_impostor(c, s);
+    return fmin(fmax(llr, -FW_LLR_MAX), FW_LLR_MAX);
+}
+
 double fw_calib_llr(const fw_calib *c, double sim, double n)
 {
-    double shift = fw_calib_shift(c, n);
-    double s = fmax(clamp_sim(sim), c->q0), top = clamp_sim(tanh(c->mean[0] + shift));
-    s = fmin(s, fmax(top, c->q0));
-    return fmin(fmax(raw_llr(c, s, shift), -FW_LLR_MAX), FW_LLR_MAX);
+    return fw_calib_llr_of(c, sim, n, -1);
 }
 
 typedef struct moments {
@@ -233,10 +256,10 @@ static void update_parts(fw_calib *c, const moments *m)
     c->sd[1] = fmax(c->sd[1], c->sd[0]);
 }
 
-static void observe(const fw_calib *c, const fw_calib_obs *o, moments *m)
+static double observe(const fw_calib *c, const fw_calib_obs *o, moments *m)
 {
-    double sim = clamp_sim(o->sim), x = atanh(sim) - fw_calib_shift(c, o->n);
-    double llr = fw_calib_llr(c, sim, o->n), r = 1 / (1 + exp(fmin(o->against - llr, 700)));
+    double scale, sim = clamp_sim(o->sim), x = standard(c, sim, o->n, o->quality, &scale);
+    double llr = fw_calib_llr_of(c, sim, o->n, o->quality), r = 1 / (1 + exp(fmin(o->against - llr, 700)));
     double lg = log_genuine(c, x);
     for (int k = 0; k < FW_CALIB_PARTS; k++) {
         double w = r * exp(log(c->weight[k]) + log_normal(x, c->mean[k], c->sd[k]) - lg);
@@ -244,15 +267,48 @@ static void observe(const fw_calib *c, const fw_calib_obs *o, moments *m)
         m[k].x += w * x;
         m[k].xx += w * x * x;
     }
+    return r;
+}
+
+static void add_quality(const fw_calib *c, const fw_calib_obs *o, double r, moments *m)
+{
+    if (o->quality < 0) return;
+    int k = (int)(o->quality * FW_CALIB_KNOTS);
+    double x = atanh(clamp_sim(o->sim)) - fw_calib_shift(c, o->n);
+    m += k >= FW_CALIB_KNOTS ? FW_CALIB_KNOTS - 1 : k;
+    m->w += r;
+    m->x += r * x;
+    m->xx += r * x * x;
+}
+
+/* Each fifth's mean and spread against the whole, drawn towards "no effect" as if by 50 further images. */
+static void update_quality(fw_calib *c, const moments *m)
+{
+    moments all = {0};
+    for (int k = 0; k < FW_CALIB_KNOTS; k++) all.w += m[k].w, all.x += m[k].x, all.xx += m[k].xx;
+    if (all.w < 500) return; /* a hundred a knot, or the quality is left out */
+    double mean = all.x / all.w, within = 0;
+    for (int k = 0; k < FW_CALIB_KNOTS; k++)
+        if (m[k].w > 0) within += m[k].xx - m[k].x * m[k].x / m[k].w;
+    double sd = sqrt(fmax(within / all.w, 1e-4));
+    for (int k = 0; k < FW_CALIB_KNOTS; k++) {
+        if (m[k].w < 20) continue;
+        double own = m[k].x / m[k].w, trust = m[k].w / (m[k].w + 50);
+        double spread = sqrt(fmax(m[k].xx / m[k].w - own * own, 1e-4)) / sd;
+        c->offset[k] = trust * (own - mean);
+        c->scale[k] = fmin(fmax(1 + trust * (spread - 1), 0.5), 2.0);
+    }
 }
 
 void fw_calib_genuine(fw_calib *c, const fw_calib_obs *obs, size_t count, int steps)
 {
     if (count < 50) return;
     for (int step = 0; step < steps; step++) {
-        moments m[FW_CALIB_PARTS] = {{0}};
-        for (size_t i = 0; i < count; i++) observe(c, &obs[i], m); /* in order: the same sums on every machine */
+        moments m[FW_CALIB_PARTS] = {{0}}, q[FW_CALIB_KNOTS] = {{0}};
+        for (size_t i = 0; i < count; i++) /* in order: the same sums on every machine */
+            add_quality(c, &obs[i], observe(c, &obs[i], m), q);
         update_parts(c, m);
+        update_quality(c, q);
     }
     c->genuine = count;
     memset(c->own_hist, 0, sizeof c->own_hist);

@@ -11,6 +11,10 @@
  * person + noise says: centroids of n photos are sqrt(n / (1 + (n-1) rho)) closer than single photos, rho being the mean
  * similarity of two photos of one person. Impostor similarity to a centroid does not depend on n. A second, wider "hard"
  * component takes blurred, masked and turned faces. Fitted by EM while the impostor density stays fixed.
+ *
+ * A bad photo says less: genuine similarity falls and spreads with falling quality (degraded LFW: the best and the worst
+ * fifth lie .4 apart in atanh), impostor similarity hardly moves. How much is fitted too, by rank of the quality number,
+ * so that any monotone quality measure serves, and a useless one does no harm.
  */
 #ifndef FW_CALIB_H
 #define FW_CALIB_H
@@ -19,6 +23,7 @@
 
 #define FW_CALIB_BINS 200 /* histogram bins over similarity -1..1 */
 #define FW_CALIB_PARTS 2  /* genuine components: bulk, hard */
+#define FW_CALIB_KNOTS 5  /* quality: knots at ranks 0.1, 0.3 ... 0.9 */
 
 typedef struct fw_calib {
     /* impostor */
@@ -29,6 +34,7 @@ typedef struct fw_calib {
     /* genuine */
     double rho;                                                           /* similarity of two photos of one person */
     double weight[FW_CALIB_PARTS], mean[FW_CALIB_PARTS], sd[FW_CALIB_PARTS]; /* of atanh(s) minus fw_calib_shift(n) */
+    double offset[FW_CALIB_KNOTS], scale[FW_CALIB_KNOTS]; /* by quality rank: how atanh(s) moves and spreads; 0 and 1 at first */
     size_t genuine;      /* images that the genuine fit rests on (0: the built-in start values) */
     /* for plots: similarity of cross-label pairs, and of images to their own identity */
     uint32_t impostor_hist[FW_CALIB_BINS], own_hist[FW_CALIB_BINS];
@@ -46,6 +52,7 @@ double fw_calib_far(const fw_calib *c, double sim);
 typedef struct fw_calib_obs {
     float sim;
     uint32_t n;
+    float quality; /* rank 0..1 in the dataset; negative: unknown */
     float against; /* log of: prior odds of "not genuine" x how well another explanation fits, relative to impostor */
 } fw_calib_obs;
 /* EM steps from the present values. Fewer than 50 observations leave them as they are. */
@@ -58,6 +65,8 @@ double fw_size_factor(double rho, double n);
 /* log p(sim | genuine, n) - log p(sim | impostor), monotone in sim, within +-FW_LLR_MAX. */
 #define FW_LLR_MAX 14.0
 double fw_calib_llr(const fw_calib *c, double sim, double n);
+/* The same for an image of known quality rank (negative: unknown). */
+double fw_calib_llr_of(const fw_calib *c, double sim, double n, double quality);
 
 /* Upper normal quantile: z with P(Z > z) = p. Bisection; good to 1e-9. */
 double fw_normal_score(double p);

@@ -93,7 +93,8 @@ void fw_cand_free(fw_cand *c);
 void fw_cand_cut(fw_cand *c, size_t row);
 
 /* (score, id) as one number: larger is better. */
-static inline uint64_t fw_key(float score, uint32_t id) {
+static inline uint64_t fw_key(float score, uint32_t id)
+{
     union {
         float f;
         uint32_t u;
@@ -101,10 +102,12 @@ static inline uint64_t fw_key(float score, uint32_t id) {
     x.u ^= x.u >> 31 ? 0xFFFFFFFFu : 0x80000000u;
     return (uint64_t)x.u << 32 | (uint32_t)~id;
 }
-static inline uint32_t fw_key_id(uint64_t key) {
+static inline uint32_t fw_key_id(uint64_t key)
+{
     return ~(uint32_t)key;
 }
-static inline float fw_key_score(uint64_t key) {
+static inline float fw_key_score(uint64_t key)
+{
     union {
         uint32_t u;
         float f;
@@ -112,7 +115,8 @@ static inline float fw_key_score(uint64_t key) {
     x.u ^= x.u >> 31 ? 0x80000000u : 0xFFFFFFFFu;
     return x.f;
 }
-static inline void fw_cand_offer(fw_cand *c, size_t row, float score, uint32_t id) {
+static inline void fw_cand_offer(fw_cand *c, size_t row, float score, uint32_t id)
+{
     if (!(score >= c->min[row])) return;
     c->key[row * c->cap + c->len[row]++] = fw_key(score, id);
     if (c->len[row] == c->cap) fw_cand_cut(c, row);
@@ -127,7 +131,11 @@ void fw_key_sort(uint64_t *key, size_t n);
 void fw_rank_dots(const fw_vectors *v, size_t row, const fw_vectors *w, const uint32_t *id, size_t n, float *query,
                   float *out);
 
-/* C (m x n) = A (m x k) B^T (n x k), all row-major: the only door to BLAS. One thread; callers run in parallel. */
+/* How many threads BLAS may use from now on; returns the old number. 1 while our own threads call it, because two pools
+ * of threads fight for the cores; back to the old number afterwards, because FAISS's flat search leaves its threads to
+ * BLAS. A setting of the whole process: not to be changed while another thread multiplies. */
+int fw_blas_threads(int n);
+/* C (m x n) = A (m x k) B^T (n x k), all row-major: the only door to BLAS. */
 void fw_gemm_nt(size_t m, size_t n, size_t k, const float *a, const float *b, float *c);
 /* C (m x n) = A^T B with A k x m and B k x n. */
 void fw_gemm_tn(size_t m, size_t n, size_t k, const float *a, const float *b, float *c);
@@ -153,10 +161,12 @@ void fw_block_free(fw_block *b);
 void fw_block_load(fw_block *b, const fw_pack *p, const uint32_t *pick, size_t count);
 /* Score against panel `panel` of g; returns the number of hits in b->strip.where / score. */
 size_t fw_block_score(fw_block *b, const fw_pack *g, size_t panel);
-static inline size_t fw_hit_row(const fw_block *b, size_t hit) {
+static inline size_t fw_hit_row(const fw_block *b, size_t hit)
+{
     return b->strip.where[hit] >> 16;
 }
-static inline size_t fw_hit_col(const fw_block *b, size_t hit) {
+static inline size_t fw_hit_col(const fw_block *b, size_t hit)
+{
     return b->strip.where[hit] & 0xFFFFu;
 }
 

@@ -9,7 +9,8 @@
 
 #define TARGET __attribute__((target("avx2,fma")))
 
-TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m256 t[ROWS][2], size_t n) {
+TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m256 t[ROWS][2], size_t n)
+{
     for (size_t r = 0; r < ROWS; r++) {
         __m256 low = _mm256_set1_ps(s->row_min[first_row + r]);
         for (size_t h = 0; h < 2; h++) {
@@ -32,7 +33,8 @@ TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m256 t[RO
     return n;
 }
 
-TARGET static size_t strip_f32(const fw_strip *s) {
+TARGET static size_t strip_f32(const fw_strip *s)
+{
     size_t hits = 0;
     for (size_t row = 0; row < s->panels * ROWS; row += ROWS) {
         const float *a = (const float *)s->a + row * s->words, *b = (const float *)s->b, *end = b + COLS * s->words;
@@ -53,12 +55,14 @@ TARGET static size_t strip_f32(const fw_strip *s) {
     return hits;
 }
 
-static bool has_avx2(void) {
+static bool has_avx2(void)
+{
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
 }
 #else
 #define strip_f32 NULL
-static bool has_avx2(void) {
+static bool has_avx2(void)
+{
     return false;
 }
 #endif

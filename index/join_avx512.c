@@ -11,7 +11,8 @@
 #define COLS   32
 
 /* Write the hits of a finished tile (scores in t) after the first n; returns their new number. */
-TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m512 t[ROWS][2], size_t n) {
+TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m512 t[ROWS][2], size_t n)
+{
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
     for (size_t r = 0; r < ROWS; r++) {
         __m512 low = _mm512_set1_ps(s->row_min[first_row + r]);
@@ -51,7 +52,8 @@ TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m512 t[RO
     }
 
 #define STRIP(NAME, START, FINISH)                                                                                     \
-    TARGET static size_t NAME(const fw_strip *s) {                                                                     \
+    TARGET static size_t NAME(const fw_strip *s)                                                                       \
+    {                                                                                                                  \
         size_t hits = 0;                                                                                               \
         const __m512 c0 = _mm512_loadu_ps(s->col_min), c1 = _mm512_loadu_ps(s->col_min + 16);                          \
         for (size_t row = 0; row < s->panels * ROWS; row += ROWS) {                                                    \
@@ -81,16 +83,19 @@ STRIP(strip_bf16, START_ZERO, AS_FLOAT)
 STRIP(strip_f32, START_ZERO, AS_FLOAT)
 #undef MAC
 
-static bool has_avx512(void) {
+static bool has_avx512(void)
+{
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl");
 }
 
-static bool has_vnni(void) {
+static bool has_vnni(void)
+{
     return has_avx512() && __builtin_cpu_supports("avx512vnni");
 }
 
-static bool has_bf16(void) {
+static bool has_bf16(void)
+{
     return has_avx512() && __builtin_cpu_supports("avx512bf16");
 }
 
@@ -100,13 +105,16 @@ static bool has_bf16(void) {
 #define strip_int8 NULL
 #define strip_bf16 NULL
 #define strip_f32  NULL
-static bool has_vnni(void) {
+static bool has_vnni(void)
+{
     return false;
 }
-static bool has_bf16(void) {
+static bool has_bf16(void)
+{
     return false;
 }
-static bool has_avx512(void) {
+static bool has_avx512(void)
+{
     return false;
 }
 #endif

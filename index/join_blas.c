@@ -3,21 +3,24 @@
 
 #include <cblas.h>
 
-/* One thread per call: the callers are OpenMP threads already, and two pools of threads fight for the cores. Not
- * undone: nothing else in the program may use OpenBLAS, and FAISS runs it inside its own OpenMP loops. */
-static void one_thread(void) {
+int fw_blas_threads(int n)
+{
 #ifdef OPENBLAS_VERSION
-    openblas_set_num_threads(1);
+    int was = openblas_get_num_threads();
+    openblas_set_num_threads(n);
+    return was;
+#else
+    return n;
 #endif
 }
 
-void fw_gemm_nt(size_t m, size_t n, size_t k, const float *a, const float *b, float *c) {
-    one_thread();
+void fw_gemm_nt(size_t m, size_t n, size_t k, const float *a, const float *b, float *c)
+{
     cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)m, (int)n, (int)k, 1, a, (int)k, b, (int)k, 0, c, (int)n);
 }
 
-void fw_gemm_tn(size_t m, size_t n, size_t k, const float *a, const float *b, float *c) {
-    one_thread();
+void fw_gemm_tn(size_t m, size_t n, size_t k, const float *a, const float *b, float *c)
+{
     cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, (int)m, (int)n, (int)k, 1, a, (int)m, b, (int)n, 0, c, (int)n);
 }
 
@@ -25,11 +28,11 @@ void fw_gemm_tn(size_t m, size_t n, size_t k, const float *a, const float *b, fl
 extern void dsyevd_(const char *jobz, const char *uplo, const int *n, double *a, const int *lda, double *w,
                     double *work, const int *lwork, int *iwork, const int *liwork, int *info);
 
-int fw_eigen(int n, double *a, double *value) {
+int fw_eigen(int n, double *a, double *value)
+{
     int lwork = 1 + 6 * n + 2 * n * n, liwork = 3 + 5 * n, info = 0;
     double *work = FW_ARRAY(double, (size_t)lwork);
     int *iwork = FW_ARRAY(int, (size_t)liwork);
-    one_thread();
     dsyevd_("V", "U", &n, a, &n, value, work, &lwork, iwork, &liwork, &info);
     fw_free(work);
     fw_free(iwork);
@@ -39,7 +42,8 @@ int fw_eigen(int n, double *a, double *value) {
 #define COLS 32
 
 /* A's one panel is a words x FW_JOIN_ROWS matrix, B's a words x COLS one. */
-static size_t strip_blas(const fw_strip *s) {
+static size_t strip_blas(const fw_strip *s)
+{
     size_t hits = 0;
     fw_gemm_tn(FW_JOIN_ROWS, COLS, s->words, (const float *)s->a, (const float *)s->b, s->scratch);
     for (size_t r = 0; r < FW_JOIN_ROWS; r++)
@@ -53,7 +57,8 @@ static size_t strip_blas(const fw_strip *s) {
     return hits;
 }
 
-static bool always(void) {
+static bool always(void)
+{
     return true;
 }
 

@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* k-means: rows per list to learn from, and rounds. More of either moved recall at equal cost by under .002. */
+/* k-means: rows per list to learn from, and rounds. Usual values, not tuned here. */
 #define LEARN_PER_LIST 32
 #define ROUNDS         5
 /* Rows whose true neighbours are computed: half to choose the number of probes, half to report. 10,000 neighbours in
@@ -15,13 +15,15 @@
 /* Rows that are answered together: their lists of candidates (some 2 KB each) belong to one thread. */
 #define TASK 8192
 
-static size_t list_count(size_t rows) {
+static size_t list_count(size_t rows)
+{
     size_t lists = (size_t)(4 * sqrt((double)rows));
     return lists < 1 ? 1 : lists > rows ? rows : lists;
 }
 
 /* `count` of the usable rows at random places, one from each equal stretch. */
-static uint32_t *sample_of(const uint32_t *row, size_t rows, size_t count, uint64_t seed) {
+static uint32_t *sample_of(const uint32_t *row, size_t rows, size_t count, uint64_t seed)
+{
     fw_rng rng = {seed};
     uint32_t *pick = FW_ARRAY(uint32_t, count);
     for (size_t i = 0; i < count; i++) {
@@ -31,14 +33,16 @@ static uint32_t *sample_of(const uint32_t *row, size_t rows, size_t count, uint6
     return pick;
 }
 
-static uint32_t *iota(size_t n) {
+static uint32_t *iota(size_t n)
+{
     uint32_t *x = FW_ARRAY(uint32_t, n);
     for (size_t i = 0; i < n; i++) x[i] = (uint32_t)i;
     return x;
 }
 
 /* Members of each list, in ascending order: first[list] .. first[list + 1] - 1 of the result. */
-static uint32_t *invert(const uint32_t *list, size_t n, size_t lists, size_t *first) {
+static uint32_t *invert(const uint32_t *list, size_t n, size_t lists, size_t *first)
+{
     uint32_t *member = FW_ARRAY(uint32_t, n);
     memset(first, 0, (lists + 1) * sizeof *first);
     for (size_t i = 0; i < n; i++) first[list[i] + 1]++;
@@ -52,7 +56,8 @@ static uint32_t *invert(const uint32_t *list, size_t n, size_t lists, size_t *fi
 
 /* The direction of the sum of the members; a list without members starts again from a row of the sample. */
 static void move_centre(const fw_vectors *v, const uint32_t *pick, const uint32_t *member, size_t count, uint32_t spare,
-                        uint16_t *out) {
+                        uint16_t *out)
+{
     size_t dim = (size_t)v->dim;
     double *sum = FW_ARRAY(double, dim);
     float *x = FW_ARRAY(float, dim);
@@ -68,7 +73,8 @@ static void move_centre(const fw_vectors *v, const uint32_t *pick, const uint32_
 }
 
 static int kmeans(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_kernel *kern, uint64_t seed,
-                  fw_ivf_plan *plan, fw_err *e) {
+                  fw_ivf_plan *plan, fw_err *e)
+{
     size_t lists = plan->lists, dim = (size_t)v->dim, n = lists * LEARN_PER_LIST < rows ? lists * LEARN_PER_LIST : rows;
     uint32_t *pick = sample_of(row, rows, n, seed), *every = iota(lists), *list = NULL;
     size_t *first = FW_ARRAY(size_t, lists + 1);
@@ -92,7 +98,8 @@ static int kmeans(const fw_vectors *v, const uint32_t *row, size_t rows, const f
 /* rank_count[r]: how many true neighbours lie in the list that is r-th nearest to their row, over rows `from`..`to`-1.
  */
 static void count_ranks(const fw_ivf_plan *plan, const uint32_t *home_of_row, const uint32_t *near,
-                        const uint32_t *truth, size_t depth, size_t from, size_t to, size_t *rank_count) {
+                        const uint32_t *truth, size_t depth, size_t from, size_t to, size_t *rank_count)
+{
     uint32_t *rank = FW_ARRAY(uint32_t, plan->lists);
     for (size_t i = from; i < to; i++) {
         for (size_t r = 0; r < plan->lists; r++) rank[near[i * plan->lists + r]] = (uint32_t)r;
@@ -101,7 +108,8 @@ static void count_ranks(const fw_ivf_plan *plan, const uint32_t *home_of_row, co
     fw_free(rank);
 }
 
-static size_t probes_for(const size_t *rank_count, size_t lists, size_t total, double wanted) {
+static size_t probes_for(const size_t *rank_count, size_t lists, size_t total, double wanted)
+{
     size_t found = 0;
     for (size_t r = 0; r < lists; r++) {
         found += rank_count[r];
@@ -111,7 +119,8 @@ static size_t probes_for(const size_t *rank_count, size_t lists, size_t total, d
 }
 
 /* The nearest lists of each judge, all of them, nearest first. */
-static uint32_t *all_lists_by_rank(const fw_vectors *v, const uint32_t *judge, size_t n, const fw_ivf_plan *plan) {
+static uint32_t *all_lists_by_rank(const fw_vectors *v, const uint32_t *judge, size_t n, const fw_ivf_plan *plan)
+{
     uint32_t *near = FW_ARRAY(uint32_t, n * plan->lists);
 #pragma omp parallel
     {
@@ -132,7 +141,8 @@ static uint32_t *all_lists_by_rank(const fw_vectors *v, const uint32_t *judge, s
 
 /* Recall at p probes needs no search: a true neighbour is found if and only if its list is among the p nearest. */
 static int choose_probes(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_kernel *kern, uint64_t seed,
-                         double floor, fw_ivf_plan *plan, fw_err *e) {
+                         double floor, fw_ivf_plan *plan, fw_err *e)
+{
     size_t n = rows < JUDGES ? rows : JUDGES, depth = rows - 1 < DEPTH ? rows - 1 : DEPTH;
     uint32_t *judge = sample_of(row, rows, n, seed + 1), *truth = NULL;
     uint32_t *home_of_row = FW_ARRAY(uint32_t, v->n);
@@ -155,7 +165,8 @@ static int choose_probes(const fw_vectors *v, const uint32_t *row, size_t rows, 
 }
 
 int fw_ivf_plan_make(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_kernel *kern, uint64_t seed,
-                     double floor, fw_ivf_plan *plan, fw_err *e) {
+                     double floor, fw_ivf_plan *plan, fw_err *e)
+{
     *plan = (fw_ivf_plan){.lists = list_count(rows)};
     plan->centre_half = fw_alloc(plan->lists * (size_t)v->dim, sizeof(uint16_t));
     plan->centre = fw_vectors_wrap(plan->centre_half, plan->lists, v->dim, NULL);
@@ -166,7 +177,8 @@ int fw_ivf_plan_make(const fw_vectors *v, const uint32_t *row, size_t rows, cons
     return rc ? rc : choose_probes(v, row, rows, kern, seed, floor, plan, e);
 }
 
-void fw_ivf_plan_free(fw_ivf_plan *plan) {
+void fw_ivf_plan_free(fw_ivf_plan *plan)
+{
     fw_vectors_free(plan->centre);
     fw_free(plan->centre_half);
     fw_free(plan->home);
@@ -186,7 +198,8 @@ typedef struct ivf_run {
 
 /* Rows `pick` (positions) against the members of one list. */
 static void score_list(const ivf_run *r, fw_block *b, fw_cand *c, size_t task_first, const uint32_t *pick, size_t count,
-                       size_t list) {
+                       size_t list)
+{
     const fw_search *s = r->s;
     size_t nr = (size_t)s->gallery->q->kern->nr, begin = r->first[list], end = r->first[list + 1];
     if (begin == end) return;
@@ -204,7 +217,8 @@ static void score_list(const ivf_run *r, fw_block *b, fw_cand *c, size_t task_fi
 }
 
 /* An uncertified row: the true similarity of every member of its lists. */
-static void redo_row(const ivf_run *r, size_t p, float *query) {
+static void redo_row(const ivf_run *r, size_t p, float *query)
+{
     const fw_search *s = r->s;
     uint32_t id[64];
     float sim[64];
@@ -229,7 +243,8 @@ static void redo_row(const ivf_run *r, size_t p, float *query) {
 }
 
 /* Answer positions first..first+count-1: group them by the lists they look into, then list by list. */
-static size_t run_task(const ivf_run *r, fw_block *b, fw_cand *c, size_t first, size_t count) {
+static size_t run_task(const ivf_run *r, fw_block *b, fw_cand *c, size_t first, size_t count)
+{
     const fw_search *s = r->s;
     size_t probes = r->plan->probes, lists = r->plan->lists, certified = 0;
     size_t *start = FW_ARRAY(size_t, lists + 1);
@@ -254,7 +269,8 @@ static size_t run_task(const ivf_run *r, fw_block *b, fw_cand *c, size_t first, 
     return certified;
 }
 
-static int run_batch(ivf_run *r, size_t first, size_t count, fw_err *e) {
+static int run_batch(ivf_run *r, size_t first, size_t count, fw_err *e)
+{
     const fw_search *s = r->s;
     uint32_t *every = iota(r->plan->lists), *near = NULL;
     int rc = fw_search_nearest(s->probe_v, s->probe_row + first, count, r->plan->centre, every, r->plan->lists,
@@ -281,7 +297,8 @@ static int run_batch(ivf_run *r, size_t first, size_t count, fw_err *e) {
 }
 
 int fw_ivf_search(const fw_ivf_plan *plan, fw_search *s, const uint32_t *row, size_t rows, const fw_kernel *kern,
-                  uint32_t *got, size_t *certified, fw_err *e) {
+                  uint32_t *got, size_t *certified, fw_err *e)
+{
     size_t *first = FW_ARRAY(size_t, plan->lists + 1), batch = (size_t)256 << 20;
     uint32_t *order = invert(plan->home, rows, plan->lists, first);
     for (size_t i = 0; i < rows; i++) order[i] = row[order[i]];

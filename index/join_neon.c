@@ -7,7 +7,8 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
-static size_t emit(const fw_strip *s, size_t first_row, float32x4_t t[ROWS][3], size_t n) {
+static size_t emit(const fw_strip *s, size_t first_row, float32x4_t t[ROWS][3], size_t n)
+{
     for (size_t r = 0; r < ROWS; r++)
         for (size_t h = 0; h < 3; h++) {
             float32x4_t limit = vminq_f32(vdupq_n_f32(s->row_min[first_row + r]), vld1q_f32(s->col_min + 4 * h));
@@ -27,7 +28,8 @@ static size_t emit(const fw_strip *s, size_t first_row, float32x4_t t[ROWS][3], 
     return n;
 }
 
-static size_t strip_f32(const fw_strip *s) {
+static size_t strip_f32(const fw_strip *s)
+{
     size_t hits = 0;
     for (size_t row = 0; row < s->panels * ROWS; row += ROWS) {
         const float *a = (const float *)s->a + row * s->words, *b = (const float *)s->b, *end = b + COLS * s->words;
@@ -47,12 +49,14 @@ static size_t strip_f32(const fw_strip *s) {
     return hits;
 }
 
-static bool has_neon(void) {
+static bool has_neon(void)
+{
     return true;
 }
 #else
 #define strip_f32 NULL
-static bool has_neon(void) {
+static bool has_neon(void)
+{
     return false;
 }
 #endif

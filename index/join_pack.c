@@ -6,15 +6,16 @@
 
 #define FP_EPS 0x1p-24f /* unit roundoff of fp32 */
 
-/* Rows that the rotation is computed from. Second moments of 512 dimensions: 8192 rows give the 192-dimensional
- * subspace of face embeddings to where the energy lost on other rows is within 2 % of that on the sample. */
+/* Rows that the rotation is computed from. Not tuned: 16 per dimension at 512; what other rows lose outside
+ * of the subspace is measured row by row and enters their bound, so a poor sample costs time, never exactness. */
 #define SAMPLE 8192
 
 /* Share of the squared length that may lie outside of the subspace, mean over rows. It enters the bound as the product
  * of two rows' rests, 1e-4 at the mean, 1 % of the rounding error of int8. */
 #define ENERGY_LOST 1e-4
 
-static float *sample_rows(const fw_vectors *v, const uint32_t *row, size_t n, size_t *count) {
+static float *sample_rows(const fw_vectors *v, const uint32_t *row, size_t n, size_t *count)
+{
     size_t s = n < SAMPLE ? n : SAMPLE;
     float *x = fw_alloc(s * (size_t)v->dim, sizeof *x);
     for (size_t i = 0; i < s; i++) fw_vectors_get(v, row[i * n / s], x + i * (size_t)v->dim);
@@ -23,7 +24,8 @@ static float *sample_rows(const fw_vectors *v, const uint32_t *row, size_t n, si
 }
 
 /* Orthonormal rows by Gram-Schmidt, twice for full accuracy. */
-static void orthonormalise(double *m, size_t rows, size_t cols) {
+static void orthonormalise(double *m, size_t rows, size_t cols)
+{
     for (size_t i = 0; i < rows; i++)
         for (int pass = 0; pass < 2; pass++) {
             double *x = m + i * cols, norm = 0;
@@ -39,7 +41,8 @@ static void orthonormalise(double *m, size_t rows, size_t cols) {
 
 /* A random rotation spreads each row's length evenly over the components: its largest one, which sets the row's step,
  * is then about 2.7 times the mean one, where along the principal axes it is the first, many times the mean. */
-static double *random_rotation(size_t n, uint64_t seed) {
+static double *random_rotation(size_t n, uint64_t seed)
+{
     fw_rng rng = {seed ^ 0x726F74u};
     double *m = fw_alloc(n * n, sizeof *m);
     for (size_t i = 0; i < n * n; i++) m[i] = fw_rng_normal(&rng);
@@ -48,7 +51,8 @@ static double *random_rotation(size_t n, uint64_t seed) {
 }
 
 /* Smallest multiple of 32 dimensions that loses no more than ENERGY_LOST; all of them when that saves under a tenth. */
-static int choose_dims(const double *value, int dim, double *lost) {
+static int choose_dims(const double *value, int dim, double *lost)
+{
     double total = 0, gone = 0;
     for (int i = 0; i < dim; i++) total += value[i];
     int drop = 0;
@@ -62,7 +66,8 @@ static int choose_dims(const double *value, int dim, double *lost) {
 }
 
 /* q->rotation = random rotation x leading eigenvectors of the second moments (not centred: dot products are not). */
-static void find_rotation(fw_quant *q, const float *x, size_t count, uint64_t seed) {
+static void find_rotation(fw_quant *q, const float *x, size_t count, uint64_t seed)
+{
     size_t dim = (size_t)q->dim;
     float *moment = fw_alloc(dim * dim, sizeof *moment);
     double *vec = fw_alloc(dim * dim, sizeof *vec), *value = FW_ARRAY(double, dim);
@@ -86,12 +91,14 @@ static void find_rotation(fw_quant *q, const float *x, size_t count, uint64_t se
     fw_free(moment), fw_free(vec), fw_free(value), fw_free(spin), fw_free(sum);
 }
 
-static int quantise(float x, float inv) {
+static int quantise(float x, float inv)
+{
     float y = rintf(x * inv);
     return (int)(y < -127 ? -127 : y > 127 ? 127 : y);
 }
 
-fw_quant *fw_quant_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_kernel *kern, uint64_t seed) {
+fw_quant *fw_quant_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_kernel *kern, uint64_t seed)
+{
     fw_quant *q = FW_NEW(fw_quant);
     *q = (fw_quant){.kern = kern, .dim = v->dim, .dims = v->dim};
     if (kern->word != FW_WORD_INT8 || !n) return q;
@@ -102,33 +109,38 @@ fw_quant *fw_quant_new(const fw_vectors *v, const uint32_t *row, size_t n, const
     return q;
 }
 
-void fw_quant_free(fw_quant *q) {
+void fw_quant_free(fw_quant *q)
+{
     if (!q) return;
     fw_free(q->rotation);
     fw_free(q);
 }
 
-static uint16_t to_bf16(float x) {
+static uint16_t to_bf16(float x)
+{
     uint32_t u;
     memcpy(&u, &x, sizeof u);
     return (uint16_t)((u + 0x7FFFu + (u >> 16 & 1u)) >> 16);
 }
 
-static float from_bf16(uint16_t h) {
+static float from_bf16(uint16_t h)
+{
     uint32_t u = (uint32_t)h << 16;
     float x;
     memcpy(&x, &u, sizeof x);
     return x;
 }
 
-static float largest(const float *x, size_t n) {
+static float largest(const float *x, size_t n)
+{
     float m = 0;
     for (size_t i = 0; i < n; i++) m = fabsf(x[i]) > m ? fabsf(x[i]) : m;
     return m;
 }
 
 /* One row y (dims floats) into words at w, nr apart; sets the value of one unit, returns the squared rounding error. */
-static double encode(const fw_quant *q, const float *y, uint32_t *w, size_t nr, float *unit) {
+static double encode(const fw_quant *q, const float *y, uint32_t *w, size_t nr, float *unit)
+{
     double lost = 0;
     size_t dims = (size_t)q->dims;
     *unit = 1;
@@ -154,7 +166,8 @@ static double encode(const fw_quant *q, const float *y, uint32_t *w, size_t nr, 
     return lost;
 }
 
-static double square(const float *x, size_t n) {
+static double square(const float *x, size_t n)
+{
     double s = 0;
     for (size_t i = 0; i < n; i++) s += (double)x[i] * x[i];
     return s;
@@ -162,7 +175,8 @@ static double square(const float *x, size_t n) {
 
 /* What row i lost. The slack covers the fp32 rotation: `dim` roundings in each of `dims` sums, and the rotation's own.
  */
-static void account(fw_pack *p, size_t i, double x2, double y2, double lost) {
+static void account(fw_pack *p, size_t i, double x2, double y2, double lost)
+{
     const fw_quant *q = p->q;
     double norm = sqrt(x2), slack = q->rotation ? norm * FP_EPS * sqrt(q->dims) * (q->dim + 4) : 0;
     double out = fmax(x2 - y2, 0) + 2 * slack * norm;
@@ -172,7 +186,8 @@ static void account(fw_pack *p, size_t i, double x2, double y2, double lost) {
 }
 
 /* Turn norm, err and rest into the loss, given the largest values on either side. */
-static void losses(fw_pack *p, float norm, float err, float rest) {
+static void losses(fw_pack *p, float norm, float err, float rest)
+{
     /* fw_dot adds dim / 8 + 3 times, a float kernel dim times in two roundings; then the score's own few operations */
     double sums = FP_EPS * (2.2 * p->q->dim + 24) * (norm + err) * (norm + err) / 2;
     for (size_t i = 0; i < p->n; i++) {
@@ -184,7 +199,8 @@ static void losses(fw_pack *p, float norm, float err, float rest) {
     p->err = p->rest = NULL;
 }
 
-static void pack_panel(fw_pack *p, const fw_vectors *v, const uint32_t *row, size_t panel, float *x, float *y) {
+static void pack_panel(fw_pack *p, const fw_vectors *v, const uint32_t *row, size_t panel, float *x, float *y)
+{
     const fw_quant *q = p->q;
     size_t nr = (size_t)q->kern->nr, dim = (size_t)q->dim, dims = (size_t)q->dims, first = panel * nr;
     size_t count = p->n - first < nr ? p->n - first : nr;
@@ -202,7 +218,8 @@ static void pack_panel(fw_pack *p, const fw_vectors *v, const uint32_t *row, siz
     }
 }
 
-static fw_pack *pack_rows(const fw_vectors *v, const uint32_t *row, size_t n, const fw_quant *q) {
+static fw_pack *pack_rows(const fw_vectors *v, const uint32_t *row, size_t n, const fw_quant *q)
+{
     fw_pack *p = FW_NEW(fw_pack);
     size_t nr = (size_t)q->kern->nr, per = q->kern->word == FW_WORD_INT8 ? 4 : q->kern->word == FW_WORD_BF16 ? 2 : 1;
     *p = (fw_pack){.q = q, .n = n, .panels = (n + nr - 1) / nr, .words = ((size_t)q->dims + per - 1) / per};
@@ -224,14 +241,16 @@ static fw_pack *pack_rows(const fw_vectors *v, const uint32_t *row, size_t n, co
     return p;
 }
 
-fw_pack *fw_pack_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_quant *q) {
+fw_pack *fw_pack_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_quant *q)
+{
     fw_pack *p = pack_rows(v, row, n, q);
     losses(p, p->norm_max, p->err_max, p->rest_max);
     return p;
 }
 
 void fw_pack_pair(const fw_vectors *v, const uint32_t *row, size_t n, const fw_vectors *w, const uint32_t *wrow,
-                  size_t m, const fw_quant *q, fw_pack **p, fw_pack **g) {
+                  size_t m, const fw_quant *q, fw_pack **p, fw_pack **g)
+{
     *p = pack_rows(v, row, n, q);
     *g = pack_rows(w, wrow, m, q);
     float norm = fmaxf((*p)->norm_max, (*g)->norm_max), err = fmaxf((*p)->err_max, (*g)->err_max);
@@ -240,7 +259,8 @@ void fw_pack_pair(const fw_vectors *v, const uint32_t *row, size_t n, const fw_v
     losses(*g, norm, err, rest);
 }
 
-void fw_pack_free(fw_pack *p) {
+void fw_pack_free(fw_pack *p)
+{
     if (!p) return;
     fw_free(p->word);
     fw_free(p->scale);
@@ -248,13 +268,15 @@ void fw_pack_free(fw_pack *p) {
     fw_free(p);
 }
 
-static int32_t byte_sum(uint32_t w) {
+static int32_t byte_sum(uint32_t w)
+{
     return (int8_t)w + (int8_t)(w >> 8) + (int8_t)(w >> 16) + (int8_t)(w >> 24);
 }
 
 /* Row i of the block from position `pos` of p. Columns carry +128 in every byte, rows do not; bias takes it out again.
  */
-static void load_row(fw_block *b, const fw_pack *p, size_t i, size_t pos) {
+static void load_row(fw_block *b, const fw_pack *p, size_t i, size_t pos)
+{
     size_t mr = (size_t)p->q->kern->mr, nr = (size_t)p->q->kern->nr;
     const uint32_t *from = p->word + pos / nr * nr * p->words + pos % nr;
     uint32_t *to = b->a + i / mr * mr * p->words + i % mr, flip = p->q->kern->word == FW_WORD_INT8 ? 0x80808080u : 0;
@@ -270,7 +292,8 @@ static void load_row(fw_block *b, const fw_pack *p, size_t i, size_t pos) {
     b->row_loss[i] = p->loss[pos];
 }
 
-void fw_block_load(fw_block *b, const fw_pack *p, const uint32_t *pick, size_t count) {
+void fw_block_load(fw_block *b, const fw_pack *p, const uint32_t *pick, size_t count)
+{
     size_t mr = (size_t)p->q->kern->mr, panels = (count + mr - 1) / mr;
     b->count = count;
     b->strip.panels = panels;

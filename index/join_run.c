@@ -5,7 +5,8 @@
 #include <pthread.h>
 #include <string.h>
 
-void fw_block_init(fw_block *b, const fw_pack *p) {
+void fw_block_init(fw_block *b, const fw_pack *p)
+{
     size_t nr = (size_t)p->q->kern->nr, hits = FW_JOIN_ROWS * nr + 16;
     *b = (fw_block){0};
     b->a = fw_alloc_aligned(FW_JOIN_ROWS * p->words, sizeof *b->a);
@@ -19,7 +20,8 @@ void fw_block_init(fw_block *b, const fw_pack *p) {
     b->strip.scratch = fw_alloc_aligned(hits, sizeof *b->strip.scratch);
 }
 
-void fw_block_free(fw_block *b) {
+void fw_block_free(fw_block *b)
+{
     fw_free(b->a);
     fw_free(b->bias);
     fw_free(b->query);
@@ -28,7 +30,8 @@ void fw_block_free(fw_block *b) {
     fw_free(b->strip.scratch);
 }
 
-size_t fw_block_score(fw_block *b, const fw_pack *g, size_t panel) {
+size_t fw_block_score(fw_block *b, const fw_pack *g, size_t panel)
+{
     size_t nr = (size_t)g->q->kern->nr;
     b->strip.b = g->word + panel * nr * g->words;
     b->strip.col_scale = g->scale + panel * nr;
@@ -47,14 +50,16 @@ typedef struct self_join {
     pthread_mutex_t *lock;
 } self_join;
 
-static void copy_thresholds(self_join *j, size_t first, size_t count, float *out) {
+static void copy_thresholds(self_join *j, size_t first, size_t count, float *out)
+{
     pthread_mutex_t *l = &j->lock[first / FW_JOIN_ROWS];
     pthread_mutex_lock(l);
     for (size_t i = 0; i < count; i++) out[i] = first + i < j->p->n ? j->c->min[first + i] : INFINITY;
     pthread_mutex_unlock(l);
 }
 
-static void offer_rows(self_join *j, const fw_block *b, size_t hits, size_t row0, size_t col0) {
+static void offer_rows(self_join *j, const fw_block *b, size_t hits, size_t row0, size_t col0)
+{
     pthread_mutex_lock(&j->lock[row0 / FW_JOIN_ROWS]);
     for (size_t h = 0; h < hits; h++) {
         size_t r = row0 + fw_hit_row(b, h), c = col0 + fw_hit_col(b, h);
@@ -63,7 +68,8 @@ static void offer_rows(self_join *j, const fw_block *b, size_t hits, size_t row0
     pthread_mutex_unlock(&j->lock[row0 / FW_JOIN_ROWS]);
 }
 
-static void offer_cols(self_join *j, const fw_block *b, size_t hits, size_t row0, size_t col0) {
+static void offer_cols(self_join *j, const fw_block *b, size_t hits, size_t row0, size_t col0)
+{
     pthread_mutex_lock(&j->lock[col0 / FW_JOIN_ROWS]);
     for (size_t h = 0; h < hits; h++) {
         size_t r = row0 + fw_hit_row(b, h), c = col0 + fw_hit_col(b, h);
@@ -72,7 +78,8 @@ static void offer_cols(self_join *j, const fw_block *b, size_t hits, size_t row0
     pthread_mutex_unlock(&j->lock[col0 / FW_JOIN_ROWS]);
 }
 
-static void self_task(self_join *j, fw_block *b, size_t block, size_t first, size_t end) {
+static void self_task(self_join *j, fw_block *b, size_t block, size_t first, size_t end)
+{
     const fw_pack *p = j->p;
     size_t nr = (size_t)p->q->kern->nr, row0 = block * FW_JOIN_ROWS;
     size_t count = p->n - row0 < FW_JOIN_ROWS ? p->n - row0 : FW_JOIN_ROWS;
@@ -91,7 +98,8 @@ static void self_task(self_join *j, fw_block *b, size_t block, size_t first, siz
     }
 }
 
-int fw_join_self(const fw_pack *p, fw_cand *c, fw_err *e) {
+int fw_join_self(const fw_pack *p, fw_cand *c, fw_err *e)
+{
     size_t blocks = (p->n + FW_JOIN_ROWS - 1) / FW_JOIN_ROWS, runs = (p->panels + RUN - 1) / RUN;
     self_join j = {.p = p, .c = c, .lock = FW_ARRAY(pthread_mutex_t, blocks)};
     for (size_t i = 0; i < blocks; i++) pthread_mutex_init(&j.lock[i], NULL);

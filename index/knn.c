@@ -9,7 +9,8 @@
 #define MAX_K 2048
 
 /* Options with every default filled in. */
-static int effective(const fw_knn_opts *in, fw_knn_opts *o, fw_err *e) {
+static int effective(const fw_knn_opts *in, fw_knn_opts *o, fw_err *e)
+{
     *o = in ? *in : (fw_knn_opts){0};
     if (!o->method) o->method = "auto";
     if (!o->k) o->k = 64;
@@ -21,7 +22,8 @@ static int effective(const fw_knn_opts *in, fw_knn_opts *o, fw_err *e) {
     return FW_OK;
 }
 
-const char *const *fw_knn_kernels(void) {
+const char *const *fw_knn_kernels(void)
+{
     static _Thread_local const char *name[16];
     size_t n = 0;
     const fw_kernel *k;
@@ -31,13 +33,15 @@ const char *const *fw_knn_kernels(void) {
     return name;
 }
 
-static int find_kernel(const char *name, const fw_kernel **k, fw_err *e) {
+static int find_kernel(const char *name, const fw_kernel **k, fw_err *e)
+{
     *k = fw_kernel_find(name);
     return *k ? FW_OK : fw_fail(e, FW_EUSAGE, "knn: kernel '%s': unknown, or this CPU cannot run it", name);
 }
 
 /* Valid, finite and not all zero? */
-static bool row_usable(const fw_vectors *v, size_t row) {
+static bool row_usable(const fw_vectors *v, size_t row)
+{
     if (!fw_vectors_valid(v, row)) return false;
     const uint16_t *h = fw_vectors_half(v, row);
     unsigned any = 0, odd = 0;
@@ -48,7 +52,8 @@ static bool row_usable(const fw_vectors *v, size_t row) {
     return any && !odd;
 }
 
-static uint32_t *usable_rows(const fw_vectors *v, size_t *count) {
+static uint32_t *usable_rows(const fw_vectors *v, size_t *count)
+{
     uint8_t *ok = FW_ARRAY(uint8_t, v->n);
 #pragma omp parallel for schedule(static)
     for (size_t i = 0; i < v->n; i++) ok[i] = row_usable(v, i);
@@ -60,14 +65,16 @@ static uint32_t *usable_rows(const fw_vectors *v, size_t *count) {
     return row;
 }
 
-static int check_vectors(const fw_vectors *v, fw_err *e) {
+static int check_vectors(const fw_vectors *v, fw_err *e)
+{
     if (v->n > UINT32_MAX - 1) return fw_fail(e, FW_EUSAGE, "knn: %zu rows; ids are 32 bits wide", v->n);
     if (v->dim < 1 || v->dim > 4096) return fw_fail(e, FW_EUSAGE, "knn: %d dimensions; 1..4096 are possible", v->dim);
     return FW_OK;
 }
 
 /* A graph whose usable rows have room for `width` neighbours each. */
-static void graph_room(fw_search *s, size_t n, const uint32_t *row, size_t rows, size_t width) {
+static void graph_room(fw_search *s, size_t n, const uint32_t *row, size_t rows, size_t width)
+{
     uint64_t *off = FW_ARRAY(uint64_t, n + 1);
     for (size_t i = 0; i < rows; i++) off[row[i] + 1] = width;
     for (size_t i = 0; i < n; i++) off[i + 1] += off[i];
@@ -76,7 +83,8 @@ static void graph_room(fw_search *s, size_t n, const uint32_t *row, size_t rows,
     s->sim = FW_ARRAY(float, rows *width);
 }
 
-static int search_exact(fw_search *s, const fw_knn_opts *o, fw_knn_report *r, fw_err *e) {
+static int search_exact(fw_search *s, const fw_knn_opts *o, fw_knn_report *r, fw_err *e)
+{
     bool fits = s->self && fw_search_symmetric_bytes(s) <= o->memory;
     int rc = fits ? fw_search_symmetric(s, e) : fw_search_blocks(s, e);
     if (r) r->certified = s->probe->n - s->open_count;
@@ -84,7 +92,8 @@ static int search_exact(fw_search *s, const fw_knn_opts *o, fw_knn_report *r, fw
     return rc;
 }
 
-static int finish_graph(fw_search *s, size_t n, int rc, fw_graph **out) {
+static int finish_graph(fw_search *s, size_t n, int rc, fw_graph **out)
+{
     if (!rc) {
         *out = fw_graph_new(n, (uint64_t *)s->off, s->id, s->sim);
     } else {
@@ -97,7 +106,8 @@ static int finish_graph(fw_search *s, size_t n, int rc, fw_graph **out) {
 }
 
 static int build_exact(const fw_vectors *v, const fw_knn_opts *o, const uint32_t *row, size_t rows, fw_graph **out,
-                       fw_knn_report *r, fw_err *e) {
+                       fw_knn_report *r, fw_err *e)
+{
     const fw_kernel *kern;
     FW_TRY(find_kernel(o->kernel, &kern, e));
     size_t width = rows <= (size_t)o->k ? (rows ? rows - 1 : 0) : (size_t)o->k;
@@ -117,8 +127,8 @@ static int build_exact(const fw_vectors *v, const fw_knn_opts *o, const uint32_t
     return finish_graph(&s, v->n, rc, out);
 }
 
-int fw_knn_cross(const fw_vectors *probe, const fw_vectors *gallery, const fw_knn_opts *opts, fw_graph **out,
-                 fw_err *e) {
+int fw_knn_cross(const fw_vectors *probe, const fw_vectors *gallery, const fw_knn_opts *opts, fw_graph **out, fw_err *e)
+{
     fw_knn_opts o;
     const fw_kernel *kern;
     size_t probes, rows;
@@ -131,6 +141,7 @@ int fw_knn_cross(const fw_vectors *probe, const fw_vectors *gallery, const fw_kn
         return fw_fail(e, FW_EUSAGE, "knn: probes have %d dimensions, the gallery %d", probe->dim, gallery->dim);
     uint32_t *prow = usable_rows(probe, &probes), *grow = usable_rows(gallery, &rows);
     size_t width = rows < (size_t)o.k ? rows : (size_t)o.k;
+    int blas = fw_blas_threads(1);
     fw_quant *q = fw_quant_new(gallery, grow, rows, kern, o.seed);
     fw_pack *p, *g;
     fw_pack_pair(probe, prow, probes, gallery, grow, rows, q, &p, &g);
@@ -142,12 +153,14 @@ int fw_knn_cross(const fw_vectors *probe, const fw_vectors *gallery, const fw_kn
     int rc = width ? search_exact(&s, &o, NULL, e) : FW_OK;
     fw_pack_free(p), fw_pack_free(g);
     fw_quant_free(q);
+    fw_blas_threads(blas);
     fw_free(prow), fw_free(grow);
     return finish_graph(&s, probe->n, rc, out);
 }
 
 /* Close the gaps that rows with fewer than `width` neighbours leave. */
-static void squeeze(fw_search *s, size_t n, const uint32_t *got) {
+static void squeeze(fw_search *s, size_t n, const uint32_t *got)
+{
     uint64_t *off = (uint64_t *)s->off, at = 0;
     for (size_t i = 0; i < n; i++) {
         uint64_t from = off[i];
@@ -160,7 +173,8 @@ static void squeeze(fw_search *s, size_t n, const uint32_t *got) {
 }
 
 static int build_ivf(const fw_vectors *v, const fw_knn_opts *o, const uint32_t *row, size_t rows, fw_graph **out,
-                     fw_knn_report *r, fw_err *e) {
+                     fw_knn_report *r, fw_err *e)
+{
     const fw_kernel *kern;
     fw_ivf_plan plan;
     FW_TRY(find_kernel(o->kernel, &kern, e));
@@ -191,8 +205,8 @@ static int build_ivf(const fw_vectors *v, const fw_knn_opts *o, const uint32_t *
 #define FAISS_BATCH 1024
 
 /* What FAISS found for rows row[first..first+count-1], re-scored: ids of usable rows other than the row itself. */
-static void take_faiss(fw_search *s, const uint32_t *row, size_t count, const int64_t *id, size_t width,
-                       uint32_t *got) {
+static void take_faiss(fw_search *s, const uint32_t *row, size_t count, const int64_t *id, size_t width, uint32_t *got)
+{
 #pragma omp parallel
     {
         float *query = FW_ARRAY(float, 2 * (size_t)s->probe_v->dim), *sim = FW_ARRAY(float, width);
@@ -216,8 +230,8 @@ static void take_faiss(fw_search *s, const uint32_t *row, size_t count, const in
     }
 }
 
-static int search_faiss(fw_search *s, const fw_vecindex *x, const uint32_t *row, size_t rows, uint32_t *got,
-                        fw_err *e) {
+static int search_faiss(fw_search *s, const fw_vecindex *x, const uint32_t *row, size_t rows, uint32_t *got, fw_err *e)
+{
     size_t dim = (size_t)s->probe_v->dim, width = s->k + 1;
     float *query = FW_ARRAY(float, FAISS_BATCH *dim), *sim = FW_ARRAY(float, FAISS_BATCH *width);
     int64_t *id = FW_ARRAY(int64_t, FAISS_BATCH * width);
@@ -235,13 +249,16 @@ static int search_faiss(fw_search *s, const fw_vecindex *x, const uint32_t *row,
 
 /* Recall@10 of s against the truth for up to 1000 rows. */
 static int judge_faiss(const fw_search *s, const uint32_t *row, size_t rows, const uint32_t *got, fw_knn_report *r,
-                       fw_err *e) {
+                       fw_err *e)
+{
     size_t n = rows < 1000 ? rows : 1000, depth = rows - 1 < 10 ? rows - 1 : 10, same = 0;
     if (s->k < depth) depth = s->k;
     uint32_t *judge = FW_ARRAY(uint32_t, n), *truth = NULL;
     for (size_t i = 0; i < n; i++) judge[i] = row[i * rows / n];
+    int blas = fw_blas_threads(1);
     int rc = fw_search_nearest(s->probe_v, judge, n, s->probe_v, row, rows, fw_kernel_find(NULL), (uint32_t)depth, true,
                                &truth, e);
+    fw_blas_threads(blas);
     for (size_t i = 0; i < n && !rc; i++)
         for (size_t a = 0; a < depth; a++)
             for (size_t b = 0; b < depth && b < got[judge[i]]; b++)
@@ -253,8 +270,9 @@ static int judge_faiss(const fw_search *s, const uint32_t *row, size_t rows, con
 }
 
 static int build_faiss(const fw_vectors *v, const fw_knn_opts *o, const uint32_t *row, size_t rows, fw_graph **out,
-                       fw_knn_report *r, fw_err *e) {
-    if (rows < 2) return build_exact(v, o, row, rows, out, r, e);
+                       fw_knn_report *r, fw_err *e)
+{
+    if (rows < 2) return build_exact(v, o, row, rows, out, r, e); /* nothing to search for */
     fw_vecindex *x;
     FW_TRY(fw_vecindex_build(v, o->factory, &x, e));
     fw_search s = {.probe_v = v, .gallery_v = v, .self = true, .k = (uint32_t)o->k};
@@ -270,8 +288,8 @@ static int build_faiss(const fw_vectors *v, const fw_knn_opts *o, const uint32_t
     return finish_graph(&s, v->n, rc, out);
 }
 
-/* Measured on two Zen 5 cores, k 64, 512 dimensions: see FW_KNN_AUTO_EXACT. */
-static const char *choose(const fw_knn_opts *o, size_t rows, fw_knn_report *r) {
+static const char *choose(const fw_knn_opts *o, size_t rows, fw_knn_report *r)
+{
     bool automatic = !strcmp(o->method, "auto"), small = rows <= FW_KNN_AUTO_EXACT;
     const char *m = automatic ? small ? "exact" : "ivf" : o->method;
     if (automatic)
@@ -287,7 +305,8 @@ static const char *choose(const fw_knn_opts *o, size_t rows, fw_knn_report *r) {
     return m;
 }
 
-int fw_knn_build(const fw_vectors *v, const fw_knn_opts *opts, fw_graph **out, fw_knn_report *report, fw_err *e) {
+int fw_knn_build(const fw_vectors *v, const fw_knn_opts *opts, fw_graph **out, fw_knn_report *report, fw_err *e)
+{
     fw_knn_opts o;
     fw_knn_report own;
     fw_knn_report *r = report ? report : &own;
@@ -300,7 +319,7 @@ int fw_knn_build(const fw_vectors *v, const fw_knn_opts *opts, fw_graph **out, f
     uint32_t *row = usable_rows(v, &rows);
     r->rows = rows;
     const char *m = choose(&o, rows, r);
-    int rc;
+    int rc, blas = strcmp(m, "faiss") ? fw_blas_threads(1) : 0;
     if (!strcmp(m, "exact"))
         rc = build_exact(v, &o, row, rows, out, r, e);
     else if (!strcmp(m, "ivf"))
@@ -309,6 +328,7 @@ int fw_knn_build(const fw_vectors *v, const fw_knn_opts *opts, fw_graph **out, f
         rc = build_faiss(v, &o, row, rows, out, r, e);
     else
         rc = fw_fail(e, FW_EUSAGE, "knn: method '%s': not one of auto, exact, ivf, faiss", m);
+    if (blas) fw_blas_threads(blas);
     fw_free(row);
     r->seconds = fw_now() - start;
     return rc;

@@ -27,7 +27,8 @@
 #include "graph.h"
 #include "vectors.h"
 
-/* Where `auto` goes over from exact to ivf; the figures stand beside the definition of choose() in knn.c. */
+/* Where `auto` goes over from exact to ivf. Provisional: extrapolated from exact at 100 k x 512 (11 CPU seconds,
+ * growing as the square: about 100 s here); ivf's cost at this size has not been measured. */
 #define FW_KNN_AUTO_EXACT 300000
 
 typedef struct fw_knn_opts {

@@ -16,15 +16,15 @@
 /* Rows that are widened to fp32 at a time: 16 MB at 512 dimensions. */
 #define BLOCK       8192
 #define TRAIN_BYTES ((size_t)256 << 20)
-/* FAISS's k-means warns below 39 points per list and samples down to 256; beyond 64 lists no longer get better
- * measurably. */
+/* FAISS's k-means warns below 39 points per list and samples down to 256; a value between, not tuned. */
 #define TRAIN_PER_LIST 64
 
 struct fw_vecindex {
     FaissIndex *faiss;
 };
 
-static int faiss_fail(fw_err *e, const char *what, const char *subject) {
+static int faiss_fail(fw_err *e, const char *what, const char *subject)
+{
     const char *text = faiss_get_last_error();
     char line[360];
     snprintf(line, sizeof line, "%s", text && *text ? text : "unknown FAISS error");
@@ -33,12 +33,14 @@ static int faiss_fail(fw_err *e, const char *what, const char *subject) {
     return fw_fail(e, FW_EFAIL, "%s '%s': FAISS: %s", what, subject, line);
 }
 
-static size_t default_lists(size_t n) {
+static size_t default_lists(size_t n)
+{
     size_t lists = (size_t)(4 * sqrt((double)n));
     return lists < 16 ? 16 : lists > 262144 ? 262144 : lists;
 }
 
-const char *fw_vecindex_default(size_t n, char *out, size_t room) {
+const char *fw_vecindex_default(size_t n, char *out, size_t room)
+{
     if (n < 50000)
         snprintf(out, room, "Flat");
     else
@@ -47,7 +49,8 @@ const char *fw_vecindex_default(size_t n, char *out, size_t room) {
 }
 
 /* Rows to train on: enough for every list of the factory string, spread evenly, valid ones only. */
-static size_t training_rows(const fw_vectors *v, const char *factory, float *x, size_t room) {
+static size_t training_rows(const fw_vectors *v, const char *factory, float *x, size_t room)
+{
     const char *ivf = strstr(factory, "IVF");
     size_t lists = 1024, count = 0;
     if (ivf) sscanf(ivf + 3, "%zu", &lists);
@@ -62,7 +65,8 @@ static size_t training_rows(const fw_vectors *v, const char *factory, float *x, 
     return count;
 }
 
-static int train(fw_vecindex *x, const fw_vectors *v, const char *factory, fw_err *e) {
+static int train(fw_vecindex *x, const fw_vectors *v, const char *factory, fw_err *e)
+{
     if (faiss_Index_is_trained(x->faiss)) return FW_OK;
     size_t room = TRAIN_BYTES / sizeof(float) / (size_t)v->dim;
     if (room > v->n) room = v->n;
@@ -73,7 +77,8 @@ static int train(fw_vecindex *x, const fw_vectors *v, const char *factory, fw_er
     return bad ? faiss_fail(e, "train index", factory) : FW_OK;
 }
 
-int fw_vecindex_build(const fw_vectors *v, const char *factory, fw_vecindex **out, fw_err *e) {
+int fw_vecindex_build(const fw_vectors *v, const char *factory, fw_vecindex **out, fw_err *e)
+{
     char own[64];
     *out = NULL;
     if (!factory) factory = fw_vecindex_default(v->n, own, sizeof own);
@@ -92,7 +97,8 @@ int fw_vecindex_build(const fw_vectors *v, const char *factory, fw_vecindex **ou
     return rc;
 }
 
-int fw_vecindex_add(fw_vecindex *x, const fw_vectors *v, size_t first, fw_err *e) {
+int fw_vecindex_add(fw_vecindex *x, const fw_vectors *v, size_t first, fw_err *e)
+{
     if (v->dim != fw_vecindex_dim(x))
         return fw_fail(e, FW_EFAIL, "add to index: rows have %d dimensions, the index %d", v->dim, fw_vecindex_dim(x));
     float *block = fw_alloc(BLOCK * (size_t)v->dim, sizeof *block);
@@ -111,11 +117,13 @@ int fw_vecindex_add(fw_vecindex *x, const fw_vectors *v, size_t first, fw_err *e
     return rc;
 }
 
-int fw_vecindex_save(const fw_vecindex *x, const char *path, fw_err *e) {
+int fw_vecindex_save(const fw_vecindex *x, const char *path, fw_err *e)
+{
     return faiss_write_index_fname(x->faiss, path) ? faiss_fail(e, "write index", path) : FW_OK;
 }
 
-int fw_vecindex_load(const char *path, fw_vecindex **out, fw_err *e) {
+int fw_vecindex_load(const char *path, fw_vecindex **out, fw_err *e)
+{
     FaissIndex *faiss = NULL;
     *out = NULL;
     if (faiss_read_index_fname(path, 0, &faiss)) return faiss_fail(e, "read index", path);
@@ -124,14 +132,16 @@ int fw_vecindex_load(const char *path, fw_vecindex **out, fw_err *e) {
     return FW_OK;
 }
 
-void fw_vecindex_free(fw_vecindex *x) {
+void fw_vecindex_free(fw_vecindex *x)
+{
     if (!x) return;
     if (x->faiss) faiss_Index_free(x->faiss);
     fw_free(x);
 }
 
 /* An invalid row is all zeros: its inner product is exactly 0, which it shares with hardly any real row. */
-static void place(const int64_t *id, const float *sim, int got, int k, int64_t *out_id, float *out_sim) {
+static void place(const int64_t *id, const float *sim, int got, int k, int64_t *out_id, float *out_sim)
+{
     int n = 0;
     for (int j = 0; j < got && n < k; j++) {
         if (id[j] < 0 || sim[j] == 0) continue;
@@ -145,7 +155,8 @@ static void place(const int64_t *id, const float *sim, int got, int k, int64_t *
 }
 
 int fw_vecindex_search(const fw_vecindex *x, const float *query, size_t count, int k, int64_t *id, float *sim,
-                       fw_err *e) {
+                       fw_err *e)
+{
     if (k < 1) return fw_fail(e, FW_EUSAGE, "search index: k = %d", k);
     if (faiss_Index_search(x->faiss, (idx_t)count, query, k, sim, (idx_t *)id)) return faiss_fail(e, "search", "index");
     for (size_t i = 0; i < count; i++) {
@@ -155,7 +166,8 @@ int fw_vecindex_search(const fw_vecindex *x, const float *query, size_t count, i
     return FW_OK;
 }
 
-int fw_vecindex_tune(fw_vecindex *x, const char *params, fw_err *e) {
+int fw_vecindex_tune(fw_vecindex *x, const char *params, fw_err *e)
+{
     FaissParameterSpace *space = NULL;
     int bad = faiss_ParameterSpace_new(&space);
     if (!bad) bad = faiss_ParameterSpace_set_index_parameters(space, x->faiss, params);
@@ -164,10 +176,12 @@ int fw_vecindex_tune(fw_vecindex *x, const char *params, fw_err *e) {
     return rc;
 }
 
-size_t fw_vecindex_count(const fw_vecindex *x) {
+size_t fw_vecindex_count(const fw_vecindex *x)
+{
     return (size_t)faiss_Index_ntotal(x->faiss);
 }
 
-int fw_vecindex_dim(const fw_vecindex *x) {
+int fw_vecindex_dim(const fw_vecindex *x)
+{
     return faiss_Index_d(x->faiss);
 }

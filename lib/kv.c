@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 /* Address space only: the file grows as it is written. 64 GiB holds 4096 crops of 16 MB, far above any shard. */
@@ -21,8 +22,16 @@ struct fw_kv_writer {
     size_t pending;
 };
 
+/* LMDB calls a short write EIO, and a short write is what the last bytes of a full disk look like. */
+static bool disk_is_full(const char *path)
+{
+    struct statvfs fs;
+    return !statvfs(path, &fs) && (uint64_t)fs.f_bavail * fs.f_frsize < (1u << 20);
+}
+
 static int lmdb_fail(fw_err *e, const char *what, const char *path, int rc)
 {
+    if (rc == EIO && disk_is_full(path)) rc = ENOSPC;
     int code = rc == ENOSPC || rc == MDB_MAP_FULL ? FW_EAGAIN : FW_EFAIL;
     return fw_fail(e, code, "%s '%s': %s", what, path, mdb_strerror(rc));
 }
@@ -61,7 +70,7 @@ int fw_kv_put(fw_kv_writer *w, uint64_t key, const void *bytes, size_t n, fw_err
         w->txn = NULL;
         if (!rc) rc = begin(w);
     }
-    return rc ? lmdb_fail(e, "write crop store", w->path, rc) : FW_OK;
+    return rc ? lmdb_fail(e, "write crop store", w->build, rc) : FW_OK;
 }
 
 void fw_kv_abandon(fw_kv_writer *w)

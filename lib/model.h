@@ -10,10 +10,11 @@
  * packed and unpacked); and since no sum is split over threads, the bytes of a result do not depend on the thread
  * count.
  *
- * Memory. Activations come from the session's arena: it grows to the largest concurrent need (one set of activations
- * per running thread and, for inputs of changing shape, one plan per shape) and keeps it, so that runs in steady state
- * do not call malloc. Each block that it takes from the system is as large as asked for (kSameAsRequested), not
- * doubled. Inputs and outputs are the runner's own and are reused while the shape stays.
+ * Memory. Activations come from one arena of the process. It keeps what it has grown to, the largest concurrent need,
+ * so that runs in steady state do not call malloc; the library plans one block per input shape ("memory pattern").
+ * Measured, one thread, shipped detector: 43 MB before, 100 MB after 600 photos of random sizes up to 640 x 640, 269 MB
+ * after photos without a face, whose enlarged looks are 1280 x 1280. Inputs and outputs are the runner's own, reused
+ * while the shape stays.
  *
  * Types. Float32 in and out. One input; all outputs are computed.
  */

@@ -46,10 +46,13 @@ static enum fw_img_status guarded(job *j, void (*step)(job *)) {
 }
 
 /* Chunks that hold text or profiles can inflate to anything and are of no use here: libpng skips what it is told to
- * treat as unknown and never keep. */
+ * treat as unknown and never keep. eXIf is among them because libpng 1.6 allocates whatever length its header states,
+ * up to 2 GB, before it looks for the data (png_set_chunk_malloc_max is only a "benign error" there); the fuzzer found
+ * that with a file of 110 bytes. find_orientation reads it instead. */
 static void skip_metadata(png_structp png) {
     static const png_byte names[] =
-        "zTXt\0iTXt\0tEXt\0iCCP\0sPLT\0hIST\0sRGB\0cHRM\0gAMA\0pCAL\0sCAL\0tIME\0pHYs\0oFFs\0sBIT\0bKGD";
+        "zTXt\0iTXt\0tEXt\0iCCP\0sPLT\0hIST\0sRGB\0cHRM\0gAMA\0pCAL\0sCAL\0tIME\0pHYs\0oFFs\0sBIT\0"
+        "bKGD\0eXIf";
     png_set_keep_unknown_chunks(png, PNG_HANDLE_CHUNK_NEVER, names, (int)(sizeof names / 5));
     png_set_chunk_malloc_max(png, 1 << 20);
 }
@@ -87,11 +90,21 @@ static void step_pixels(job *j) {
     if (channels == 4) fw_decode_on_white(to, j->d->out->rgb, pixels);
 }
 
-static int find_orientation(job *j) {
-    png_bytep block = NULL;
-    png_uint_32 n = 0;
-    if (!png_get_eXIf_1(j->png, j->info, &n, &block)) return 1;
-    return fw_exif_orientation(block, n);
+static size_t be32(const uint8_t *p) {
+    return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
+}
+
+/* The first eXIf chunk, before or behind the pixels. A chunk is length, name, data, checksum: 12 bytes more than data.
+ */
+static int find_orientation(const fw_decode *d) {
+    for (size_t at = 8; d->n - at >= 12;) {
+        const uint8_t *chunk = d->bytes + at;
+        const size_t n = be32(chunk);
+        if (n > d->n - at - 12) break;
+        if (memcmp(chunk + 4, "eXIf", 4) == 0) return fw_exif_orientation(chunk + 8, n);
+        at += 12 + n;
+    }
+    return 1;
 }
 
 static enum fw_img_status job_open(job *j, fw_decode *d) {
@@ -116,7 +129,7 @@ enum fw_img_status fw_png_decode(fw_decode *d) {
     if (s == FW_IMG_OK) {
         d->out->full_width = j.w;
         d->out->full_height = j.h;
-        d->orientation = find_orientation(&j);
+        d->orientation = find_orientation(d);
     }
     job_close(&j);
     return s;

@@ -75,7 +75,8 @@ quietly() {
     shift
     if ! "$@" >"$log" 2>&1; then
         tail -n 30 "$log" >&2
-        die "failed: $*" "The whole output is in $log"
+        cp "$log" "$deps/failed.log"
+        die "failed: $*" "The whole output is in $deps/failed.log"
     fi
 }
 
@@ -178,10 +179,11 @@ mirror_key() {
 }
 
 # The files of a Debian source package that match a pattern, into a folder; apt checks their SHA-256.
-fetch_source() { # PACKAGE PATTERN FOLDER
-    local uri name size hash count=0
-    private_apt "$codename" deb-src source --print-uris --only-source "$1" >"$tmp/uris" ||
-        die "the Debian source package '$1' is not on this machine's mirror" "See 'apt-cache policy' for the mirror in use."
+fetch_source() { # SUITE PACKAGE PATTERN FOLDER
+    local suite=$1 uri name size hash count=0
+    shift
+    private_apt "$suite" deb-src source --print-uris --only-source "$1" >"$tmp/uris" ||
+        die "the Debian source package '$1' of '$suite' is not on this machine's mirror" "See 'apt-cache policy' for the mirror in use."
     while read -r uri name size hash; do
         # shellcheck disable=SC2254  # a pattern on purpose
         case $name in
@@ -286,9 +288,9 @@ setup_faiss() {
         fresh_tmp
         local src=$tmp/faiss-src new=$tmp/faiss
         mkdir -p "$src" "$new/lib" "$new/include/faiss" "$new/licence"
-        fetch_source faiss '*' "$src"
+        fetch_source bookworm faiss '*' "$src"
         quietly "$tmp/faiss.log" dpkg-source --no-check -x "$src"/faiss_*.dsc "$src/tree"
-        say "building FAISS with its C API (two minutes on two cores)"
+        say "building FAISS with its C API (two minutes on two idle cores)"
         quietly "$tmp/faiss.log" cmake -S "$src/tree" -B "$src/build" -DCMAKE_BUILD_TYPE=Release \
             -DCMAKE_CXX_FLAGS="$flags" -DFAISS_OPT_LEVEL=generic -DFAISS_ENABLE_C_API=ON -DFAISS_ENABLE_GPU=OFF \
             -DFAISS_ENABLE_PYTHON=OFF -DBUILD_TESTING=OFF -DBUILD_SHARED_LIBS=OFF -DBLA_VENDOR=OpenBLAS
@@ -333,7 +335,6 @@ setup_models() {
     local row name package file sha home=$deps/models stamp
     stamp=$(cat "$root/scripts/prepare_models.py" <(printf '%s\n' "${models[@]}") | sha256sum | cut -d' ' -f1)
     [ "$(cat "$home/.stamp" 2>/dev/null)" != "$stamp" ] || return 0
-    apt_install "${packages_models[@]}"
     fresh_tmp
     mkdir -p "$deps/models-source" "$tmp/models"
     for row in "${models[@]}"; do
@@ -357,11 +358,11 @@ setup_models() {
 
 setup_demo() {
     local home=$deps/demo-photos
-    apt_install "${packages_demo[@]}"
     [ ! -f "$home/.stamp" ] || return 0
     fresh_tmp
     mkdir -p "$tmp/dlib" "$tmp/photos"
-    fetch_source dlib '*.orig.tar.*' "$tmp/dlib"
+    # Always Debian 12's, so that the demo has the same photos everywhere.
+    fetch_source bookworm dlib '*.orig.tar.*' "$tmp/dlib"
     tar -xf "$tmp"/dlib/*.orig.tar.* -C "$tmp/dlib" --wildcards '*/examples/johns/*' '*/examples/faces/*' '*/examples/LICENSE*' \
         '*/LICENSE.txt' 2>/dev/null || true
     mv "$tmp"/dlib/*/examples/johns "$tmp"/dlib/*/examples/faces "$tmp/photos/" ||
@@ -415,15 +416,23 @@ mkdir -p "$deps"
 exec 9>"$deps/.lock"
 flock -n 9 || { say "waiting for another set-up to finish"; flock 9; }
 
-apt_install "${packages_deps[@]}"
+# One apt run for all of it.
+packages=("${packages_deps[@]}")
+for part in "${parts[@]}"; do
+    case $part in
+        models) packages+=("${packages_models[@]}") ;;
+        demo) packages+=("${packages_demo[@]}") ;;
+        test) packages+=("${packages_test[@]}") ;;
+        bench) packages+=("${packages_bench[@]}") ;;
+    esac
+done
+apt_install "${packages[@]}"
 setup_ort
 setup_faiss
 for part in "${parts[@]}"; do
     case $part in
         models) setup_models ;;
         demo) setup_demo ;;
-        test) apt_install "${packages_test[@]}" ;;
-        bench) apt_install "${packages_bench[@]}" ;;
     esac
 done
 write_deps_mk

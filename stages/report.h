@@ -22,12 +22,12 @@ enum {
     FW_RP_CELL = 112,  /* side of a thumbnail: the crop as it is, nothing is lost */
     FW_RP_COLUMNS = 8, /* 8 x 8 faces are one sheet of about 230 KB: a screen of a queue needs two or three */
     FW_RP_SHEET = 64,
-    FW_RP_CHUNK = 500, /* faces per data file, about 200 KB */
-    FW_RP_PEOPLE = 64, /* identities per data file */
-    FW_RP_BEST = 6,    /* best faces shown of an identity */
-    FW_RP_MAP = 48,    /* faces in a similarity map */
+    FW_RP_CHUNK = 500,  /* faces per data file, about 200 KB */
+    FW_RP_PEOPLE = 64,  /* identities per data file */
+    FW_RP_BEST = 6,     /* best faces shown of an identity */
+    FW_RP_MAP = 48,     /* faces in a similarity map */
     FW_RP_PERSON = 240, /* faces shown of one identity */
-    FW_RP_MEMBERS = 8  /* members shown of a duplicate group or of a part of a split */
+    FW_RP_MEMBERS = 8   /* members shown of a duplicate group or of a part of a split */
 };
 #define FW_RP_NONE UINT32_MAX
 
@@ -41,7 +41,17 @@ typedef struct fw_rp_row {
     float worth;
 } fw_rp_row;
 
-enum fw_rp_queue { FW_Q_MISLABELED, FW_Q_OUTLIER, FW_Q_DUPLICATE, FW_Q_MERGE, FW_Q_SPLIT, FW_Q_OVERLAP, FW_Q_QUALITY, FW_Q_UNREADABLE, FW_QUEUES };
+enum fw_rp_queue {
+    FW_Q_MISLABELED,
+    FW_Q_OUTLIER,
+    FW_Q_DUPLICATE,
+    FW_Q_MERGE,
+    FW_Q_SPLIT,
+    FW_Q_OVERLAP,
+    FW_Q_QUALITY,
+    FW_Q_UNREADABLE,
+    FW_QUEUES
+};
 extern const char *const fw_rp_queue_names[FW_QUEUES];
 
 typedef struct fw_rp_list {
@@ -96,6 +106,7 @@ typedef struct fw_rp {
     uint32_t (*best)[FW_RP_BEST]; /* identity number -> face numbers */
     size_t best_cap;
     uint8_t *id_page; /* identity number -> has a page */
+    size_t page_cap;
 } fw_rp;
 
 /* report_facts.c */
@@ -111,7 +122,8 @@ bool fw_rp_take_row(fw_rp *r, int queue, size_t k);
 int fw_rp_write_queue(fw_rp *r, int queue, fw_err *e);
 
 /* report_faces.c */
-/* Number of a face in the report, given now if it has none; FW_RP_NONE when there is no room. */
+/* Number of a face in the report, given now if it has none (its identity gets one with it); FW_RP_NONE when there is
+ * no room. */
 uint32_t fw_rp_number(fw_rp *r, size_t set, size_t row);
 int fw_rp_write_faces(fw_rp *r, fw_err *e);
 int fw_rp_write_sheets(fw_rp *r, fw_err *e);
@@ -119,8 +131,10 @@ int fw_rp_write_sheets(fw_rp *r, fw_err *e);
 enum { FW_RP_FACE_BYTES = 4300 };
 
 /* report_people.c */
-/* Identity number of a label (FW_NO_LABEL: -1); a new one also gets its best faces. */
+/* Identity number of a label, given now if it has none (FW_NO_LABEL: -1). */
 int64_t fw_rp_identity(fw_rp *r, uint32_t label);
+/* The same, and its best faces get numbers too. */
+void fw_rp_show_identity(fw_rp *r, uint32_t label);
 /* Give pages to as many identities as there is room for. */
 void fw_rp_take_people(fw_rp *r);
 int fw_rp_write_people(fw_rp *r, fw_err *e);
@@ -131,9 +145,10 @@ int fw_rp_write_overview(fw_rp *r, fw_err *e);
 
 /* report.c: data/NAME.js; takes over `value`. */
 int fw_rp_put(fw_rp *r, const char *name, json_t *value, fw_err *e);
-/* A name of the dataset as JSON text; bytes that are no UTF-8 are escaped, and stand in `hex` (may be NULL) under `index`. */
+/* A name of the dataset as JSON text; bytes that are no UTF-8 are escaped, and stand in `hex` (may be NULL) under
+ * `index`. */
 json_t *fw_rp_text(const char *s, size_t n, json_t *hex, size_t index);
-json_t *fw_rp_real(double x); /* null for NaN */
+json_t *fw_rp_real(double x);                                         /* null for NaN */
 void fw_rp_column(json_t *object, const char *name, json_t **column); /* a fresh array in the object */
 
 #endif

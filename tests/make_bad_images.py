@@ -175,6 +175,10 @@ def pngs(add):
                     for _ in range(32))
     add("png_16bit_grey_alpha.png", "ok", 48, 32, png(48, 32, 16, 4, rows), "16-bit grey and alpha")
     add("png_exif6.png", "ok", 32, 48, plain[:33] + chunk(b"eXIf", tiff_orientation(6)) + plain[33:], "orientation 6")
+    add("png_exif_late.png", "ok", 32, 48, plain[:-12] + chunk(b"eXIf", tiff_orientation(8)) + plain[-12:],
+        "orientation 8, behind the pixels")
+    add("png_exif_2gb.png", "unreadable", 0, 0, plain[:33] + struct.pack(">I", 0x7E00001A) + b"eXIf" + plain[33:],
+        "2 GB of EXIF in the header")
     bomb = chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"\0" * 20000000, 9))
     add("png_text_bomb.png", "ok", 48, 32, plain[:33] + bomb + plain[33:], "20 MB of text, compressed: skipped")
     icc = chunk(b"iCCP", b"x\0\0" + zlib.compress(b"\0" * 20000000, 9))

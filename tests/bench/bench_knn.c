@@ -27,7 +27,8 @@ typedef struct bench {
     double floor;
 } bench;
 
-static uint16_t *read_half(const char *path, size_t *rows) {
+static uint16_t *read_half(const char *path, size_t *rows)
+{
     FILE *f = fopen(path, "rb");
     if (!f) return NULL;
     fseek(f, 0, SEEK_END);
@@ -40,7 +41,8 @@ static uint16_t *read_half(const char *path, size_t *rows) {
 }
 
 /* mix (DIM x DIM): a row of normal numbers times it has the second moments of the rows in `like`. */
-static float *mixing(const char *like) {
+static float *mixing(const char *like)
+{
     float *mix = fw_alloc(DIM * DIM, sizeof *mix);
     size_t rows = 0;
     uint16_t *h = strcmp(like, "-") ? read_half(like, &rows) : NULL;
@@ -58,7 +60,8 @@ static float *mixing(const char *like) {
     return mix;
 }
 
-static void draw_person(size_t person, size_t count, const float *mix, float *z, float *x, uint16_t *out) {
+static void draw_person(size_t person, size_t count, const float *mix, float *z, float *x, uint16_t *out)
+{
     fw_rng rng = {person * 7919 + 1};
     float centre[DIM];
     for (int j = 0; j < DIM; j++) centre[j] = (float)(sqrt(GENUINE) * fw_rng_normal(&rng));
@@ -72,7 +75,8 @@ static void draw_person(size_t person, size_t count, const float *mix, float *z,
     }
 }
 
-static uint16_t *draw(size_t n, const float *mix) {
+static uint16_t *draw(size_t n, const float *mix)
+{
     uint16_t *h = fw_alloc(n * DIM, sizeof *h);
 #pragma omp parallel
     {
@@ -84,7 +88,8 @@ static uint16_t *draw(size_t n, const float *mix) {
     return h;
 }
 
-static void must(int rc, const fw_err *e) {
+static void must(int rc, const fw_err *e)
+{
     if (!rc) return;
     fprintf(stderr, "bench_knn: %s\n", e->msg);
     exit(rc);
@@ -94,7 +99,8 @@ typedef struct timing {
     double wall, cpu;
 } timing;
 
-static fw_graph *timed_build(const fw_vectors *v, const fw_knn_opts *o, timing *t, fw_knn_report *r) {
+static fw_graph *timed_build(const fw_vectors *v, const fw_knn_opts *o, timing *t, fw_knn_report *r)
+{
     fw_err e = {0};
     fw_graph *g;
     *t = (timing){fw_now(), fw_cpu()};
@@ -104,7 +110,8 @@ static fw_graph *timed_build(const fw_vectors *v, const fw_knn_opts *o, timing *
 }
 
 /* All rows of v against an index; returns how many of the first `depth` ids of g are among the first found. */
-static double timed_faiss(const fw_vectors *v, const fw_vecindex *x, int k, timing *t, const fw_graph *g, int depth) {
+static double timed_faiss(const fw_vectors *v, const fw_vecindex *x, int k, timing *t, const fw_graph *g, int depth)
+{
     size_t batch = 4096, same = 0, total = 0;
     float *q = fw_alloc(batch * DIM, sizeof *q), *sim = fw_alloc(batch * (size_t)k, sizeof *sim);
     int64_t *id = fw_alloc(batch * (size_t)k, sizeof *id);
@@ -126,7 +133,8 @@ static double timed_faiss(const fw_vectors *v, const fw_vecindex *x, int k, timi
     return (double)same / (double)total;
 }
 
-static double recall(const fw_graph *got, const fw_graph *truth, size_t depth) {
+static double recall(const fw_graph *got, const fw_graph *truth, size_t depth)
+{
     size_t same = 0, total = 0;
     for (size_t i = 0; i < truth->n; i++)
         for (uint64_t a = truth->off[i]; a < truth->off[i + 1] && a < truth->off[i] + depth; a++, total++)
@@ -135,18 +143,21 @@ static double recall(const fw_graph *got, const fw_graph *truth, size_t depth) {
     return total ? (double)same / (double)total : 1;
 }
 
-static void print_build(const char *name, const fw_vectors *v, const timing *t, const fw_knn_report *r) {
+static void print_build(const char *name, const fw_vectors *v, const timing *t, const fw_knn_report *r)
+{
     printf("{\"bench\":\"%s\",\"n\":%zu,\"threads\":%d,\"kernel\":\"%s\",\"wall\":%.3f,\"cpu\":%.3f,\"certified\":%zu,"
            "\"dims\":%d,\"lost\":%.2g,\"lists\":%zu,\"probes\":%zu,\"recall10\":%.5f,\"peak_mb\":%.0f",
            name, v->n, omp_get_max_threads(), r->kernel, t->wall, t->cpu, r->certified, r->dims_used, r->energy_lost,
            r->lists, r->probes, r->recall10, (double)fw_peak_rss() / 1e6);
 }
 
-static bool wants(const bench *b, const char *what) {
+static bool wants(const bench *b, const char *what)
+{
     return strstr(b->what, what) != NULL;
 }
 
-static void bench_exact(const bench *b, const fw_vectors *v) {
+static void bench_exact(const bench *b, const fw_vectors *v)
+{
     fw_graph *truth = NULL;
     const char *const *name = fw_knn_kernels();
     for (; *name; name++) {
@@ -169,7 +180,8 @@ static void bench_exact(const bench *b, const fw_vectors *v) {
     fw_graph_free(truth);
 }
 
-static void bench_flat(const bench *b, const fw_vectors *v) {
+static void bench_flat(const bench *b, const fw_vectors *v)
+{
     fw_err e = {0};
     timing own, flat;
     fw_knn_report r;
@@ -189,7 +201,8 @@ static void bench_flat(const bench *b, const fw_vectors *v) {
 }
 
 /* FAISS IVF at the smallest nprobe (powers of sqrt 2) whose recall@10 reaches ours. */
-static void bench_ivf(const bench *b, const fw_vectors *v) {
+static void bench_ivf(const bench *b, const fw_vectors *v)
+{
     fw_err e = {0};
     timing own, other, exact;
     fw_knn_report r, re;
@@ -226,7 +239,8 @@ static void bench_ivf(const bench *b, const fw_vectors *v) {
 }
 
 /* Multiply-adds per second of every kernel on data in cache, and of sgemm, on one thread. */
-static double kernel_peak(const fw_kernel *k, size_t words) {
+static double kernel_peak(const fw_kernel *k, size_t words)
+{
     size_t rows = k->word == FW_WORD_F32 ? FW_JOIN_ROWS / 2 : FW_JOIN_ROWS, nr = (size_t)k->nr,
            hits = FW_JOIN_ROWS * nr + 16;
     float low[FW_JOIN_ROWS], one[FW_JOIN_ROWS];
@@ -249,7 +263,8 @@ static double kernel_peak(const fw_kernel *k, size_t words) {
     return best;
 }
 
-static void bench_peak(void) {
+static void bench_peak(void)
+{
     size_t n = 768;
     float *a = fw_alloc_aligned(n * n, 4), *b = fw_alloc_aligned(n * n, 4), *c = fw_alloc_aligned(n * n, 4);
     double sgemm = 0;
@@ -269,7 +284,8 @@ static void bench_peak(void) {
     fw_free(a), fw_free(b), fw_free(c);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     bench b = {.n = 20000, .like = "-", .what = "peak,exact,flat,ivf", .repeat = 1, .floor = 0.99};
     for (int i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--like") && i + 1 < argc)

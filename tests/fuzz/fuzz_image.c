@@ -2,9 +2,10 @@
  * asserts what the header promises: the limit on pixels holds, sizes agree between probe and decode, the result depends
  * on the bytes alone (a reused image gives the same pixels as a fresh one), and a reason is given exactly on failure.
  *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -I. tests/fuzz/fuzz_image.c
- * lib/{base,image,jpeg,png,webp,bmp,exif}.c ... tests/make_bad_images.py CORPUS && ./fuzz_image -max_len=65536
- * -timeout=10 CORPUS
+ * Build with clang -fsanitize=fuzzer,address,undefined and lib/{base,image,jpeg,png,webp,bmp,exif}.c; start from the
+ * folder that tests/make_bad_images.py writes, with -max_len=65536 -timeout=10 -malloc_limit_mb=100.
+ *
+ * The limit on one malloc is part of the test: 4 MPix need 48 MB at most, so whatever asks for more believed a header.
  */
 #include "lib/image.h"
 #include <stdlib.h>

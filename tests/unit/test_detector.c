@@ -302,7 +302,8 @@ static void test_sizes(void **state) {
         for (int k = 1; k < 3; k++)
             if (fw_box_iou(twice, two[k].box) > fw_box_iou(twice, two[best].box)) best = k;
         assert_true(fw_box_iou(twice, two[best].box) > 0.95);
-        for (int k = 0; k < 10; k++) assert_float_equal(two[best].landmark[k], (one[i].landmark[k] * 2 + 0.5), 5);
+        for (int k = 0; k < 10; k++) /* 4 % of the face: the doubled photo is a little softer */
+            assert_float_equal(two[best].landmark[k], (one[i].landmark[k] * 2 + 0.5), (twice[2] - twice[0]) * 0.04);
     }
     fw_image_free(&big);
     fw_image_free(&im);

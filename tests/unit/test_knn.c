@@ -14,7 +14,8 @@
 #define WIDE 512
 
 /* n rows in people of five, inside a subspace of `span` dimensions; freed by the caller. */
-static uint16_t *people(size_t n, int dim, int span, uint64_t seed) {
+static uint16_t *people(size_t n, int dim, int span, uint64_t seed)
+{
     fw_rng rng = {seed};
     float *basis = fw_alloc((size_t)(span * dim), sizeof *basis), centre[WIDE] = {0}, x[WIDE];
     uint16_t *h = fw_alloc(n * (size_t)dim, sizeof *h);
@@ -33,14 +34,16 @@ static uint16_t *people(size_t n, int dim, int span, uint64_t seed) {
     return h;
 }
 
-static int by_sim(const void *a, const void *b) {
+static int by_sim(const void *a, const void *b)
+{
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
     return x < y ? 1 : x > y ? -1 : 0;
 }
 
 /* Does row i of g hold the k best rows of w for row p of v? `skip` is excluded (SIZE_MAX: none). */
 static void check_row(const fw_graph *g, size_t p, const fw_vectors *v, const fw_vectors *w, size_t skip,
-                      const uint8_t *usable, size_t k) {
+                      const uint8_t *usable, size_t k)
+{
     float a[WIDE], b[WIDE];
     size_t n = 0;
     uint64_t *key = FW_ARRAY(uint64_t, w->n);
@@ -60,21 +63,24 @@ static void check_row(const fw_graph *g, size_t p, const fw_vectors *v, const fw
     fw_free(key);
 }
 
-static fw_graph *build(const fw_vectors *v, fw_knn_opts o, fw_knn_report *r) {
+static fw_graph *build(const fw_vectors *v, fw_knn_opts o, fw_knn_report *r)
+{
     fw_err e = {0};
     fw_graph *g = NULL;
     if (fw_knn_build(v, &o, &g, r, &e)) fail_msg("%s", e.msg);
     return g;
 }
 
-static void same_graph(const fw_graph *a, const fw_graph *b) {
+static void same_graph(const fw_graph *a, const fw_graph *b)
+{
     assert_int_equal(a->n, b->n);
     assert_memory_equal(a->off, b->off, (a->n + 1) * sizeof *a->off);
     assert_memory_equal(a->id, b->id, a->off[a->n] * sizeof *a->id);
     assert_memory_equal(a->sim, b->sim, a->off[a->n] * sizeof *a->sim);
 }
 
-static void check_self(const fw_vectors *v, fw_knn_opts o, const uint8_t *usable) {
+static void check_self(const fw_vectors *v, fw_knn_opts o, const uint8_t *usable)
+{
     fw_graph *g = build(v, o, NULL);
     for (size_t i = 0; i < v->n; i++) {
         if (usable && !usable[i])
@@ -85,7 +91,8 @@ static void check_self(const fw_vectors *v, fw_knn_opts o, const uint8_t *usable
     fw_graph_free(g);
 }
 
-static void every_kernel_finds_the_true_graph(void **state) {
+static void every_kernel_finds_the_true_graph(void **state)
+{
     FW_UNUSED(state);
     static const int dims[][2] = {{512, 60}, {512, 512}, {100, 30}, {67, 67}, {64, 8}};
     for (size_t d = 0; d < FW_COUNT(dims); d++) {
@@ -98,7 +105,8 @@ static void every_kernel_finds_the_true_graph(void **state) {
     }
 }
 
-static void memory_threads_and_chunks_do_not_change_it(void **state) {
+static void memory_threads_and_chunks_do_not_change_it(void **state)
+{
     FW_UNUSED(state);
     size_t n = 2500, rows[3] = {1000, 0, 1500};
     uint16_t *h = people(n, 128, 40, 9);
@@ -122,7 +130,8 @@ static void memory_threads_and_chunks_do_not_change_it(void **state) {
     fw_free(h);
 }
 
-static void unusable_rows_take_part_in_nothing(void **state) {
+static void unusable_rows_take_part_in_nothing(void **state)
+{
     FW_UNUSED(state);
     size_t n = 700;
     uint16_t *h = people(n, 64, 20, 5);
@@ -141,7 +150,8 @@ static void unusable_rows_take_part_in_nothing(void **state) {
     fw_free(h), fw_free(valid), fw_free(usable);
 }
 
-static void ties_go_to_the_smaller_id(void **state) {
+static void ties_go_to_the_smaller_id(void **state)
+{
     FW_UNUSED(state);
     size_t n = 900; /* three different photos, 300 copies of each: nothing can be certified, all is decided by id */
     uint16_t *h = people(n, 64, 30, 8);
@@ -153,7 +163,8 @@ static void ties_go_to_the_smaller_id(void **state) {
     fw_free(h);
 }
 
-static void tiny_sets_work(void **state) {
+static void tiny_sets_work(void **state)
+{
     FW_UNUSED(state);
     uint16_t *h = people(40, 64, 20, 2);
     for (size_t n = 0; n <= 40; n += n < 4 ? 1 : 9) {
@@ -165,7 +176,8 @@ static void tiny_sets_work(void **state) {
     fw_free(h);
 }
 
-static void unnormalised_rows_are_exact_too(void **state) {
+static void unnormalised_rows_are_exact_too(void **state)
+{
     FW_UNUSED(state);
     size_t n = 600;
     uint16_t *h = people(n, 96, 30, 12);
@@ -182,7 +194,8 @@ static void unnormalised_rows_are_exact_too(void **state) {
     fw_free(h);
 }
 
-static void cross_finds_the_true_rows(void **state) {
+static void cross_finds_the_true_rows(void **state)
+{
     FW_UNUSED(state);
     uint16_t *h = people(1500, 128, 40, 21);
     fw_vectors *probe = fw_vectors_wrap(h, 203, 128, NULL), *gallery = fw_vectors_wrap(h + 203 * 128, 1297, 128, NULL);
@@ -197,7 +210,8 @@ static void cross_finds_the_true_rows(void **state) {
     fw_free(h);
 }
 
-static double recall10(const fw_graph *g, const fw_graph *truth) {
+static double recall10(const fw_graph *g, const fw_graph *truth)
+{
     size_t same = 0, total = 0;
     for (size_t i = 0; i < truth->n; i++)
         for (uint64_t a = truth->off[i]; a < truth->off[i] + 10; a++, total++)
@@ -205,7 +219,8 @@ static double recall10(const fw_graph *g, const fw_graph *truth) {
     return (double)same / (double)total;
 }
 
-static void ivf_meets_its_floor_and_says_so(void **state) {
+static void ivf_meets_its_floor_and_says_so(void **state)
+{
     FW_UNUSED(state);
     size_t n = 6000;
     uint16_t *h = people(n, 64, 5, 33); /* few dimensions: lists mean something */
@@ -232,7 +247,8 @@ static void ivf_meets_its_floor_and_says_so(void **state) {
     fw_free(h);
 }
 
-static void ivf_gives_way_to_exact_where_lists_do_not_help(void **state) {
+static void ivf_gives_way_to_exact_where_lists_do_not_help(void **state)
+{
     FW_UNUSED(state);
     uint16_t *h = people(2000, 128, 128, 34);
     fw_vectors *v = fw_vectors_wrap(h, 2000, 128, NULL);
@@ -245,7 +261,8 @@ static void ivf_gives_way_to_exact_where_lists_do_not_help(void **state) {
     fw_free(h);
 }
 
-static void faiss_method_re_scores_and_reports(void **state) {
+static void faiss_method_re_scores_and_reports(void **state)
+{
     FW_UNUSED(state);
     size_t n = 2000;
     uint16_t *h = people(n, 64, 20, 40);
@@ -264,7 +281,8 @@ static void faiss_method_re_scores_and_reports(void **state) {
     fw_free(h);
 }
 
-static void wrong_options_are_refused(void **state) {
+static void wrong_options_are_refused(void **state)
+{
     FW_UNUSED(state);
     uint16_t *h = people(10, 64, 20, 2);
     fw_vectors *v = fw_vectors_wrap(h, 10, 64, NULL), *w = fw_vectors_wrap(h, 5, 128, NULL);
@@ -288,7 +306,8 @@ static void wrong_options_are_refused(void **state) {
     fw_free(h);
 }
 
-static void select_and_sort_keep_the_largest(void **state) {
+static void select_and_sort_keep_the_largest(void **state)
+{
     FW_UNUSED(state);
     fw_rng rng = {77};
     for (int round = 0; round < 300; round++) {
@@ -303,7 +322,8 @@ static void select_and_sort_keep_the_largest(void **state) {
     }
 }
 
-static void keys_keep_order(void **state) {
+static void keys_keep_order(void **state)
+{
     FW_UNUSED(state);
     static const float s[] = {-INFINITY, -2, -1e-30f, 0, 1e-30f, 0.5f, 1, INFINITY};
     for (size_t i = 0; i + 1 < FW_COUNT(s); i++) assert_true(fw_key(s[i], 0) < fw_key(s[i + 1], UINT32_MAX));
@@ -312,7 +332,8 @@ static void keys_keep_order(void **state) {
     assert_int_equal(fw_key_id(fw_key(-0.25f, 9)), 9);
 }
 
-static void rank_dots_equal_fw_dot(void **state) {
+static void rank_dots_equal_fw_dot(void **state)
+{
     FW_UNUSED(state);
     for (int dim = 64; dim < 76; dim++) {
         uint16_t *h = people(30, dim, 20, (uint64_t)dim);
@@ -334,7 +355,8 @@ static void rank_dots_equal_fw_dot(void **state) {
 }
 
 /* Last: a stop request cannot be taken back. */
-static void a_stop_request_ends_it(void **state) {
+static void a_stop_request_ends_it(void **state)
+{
     FW_UNUSED(state);
     uint16_t *h = people(1500, 64, 20, 2);
     fw_vectors *v = fw_vectors_wrap(h, 1500, 64, NULL);
@@ -350,7 +372,8 @@ static void a_stop_request_ends_it(void **state) {
     fw_free(h);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_keep_order),
         cmocka_unit_test(select_and_sort_keep_the_largest),

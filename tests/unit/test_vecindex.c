@@ -11,7 +11,8 @@
 
 #define DIM 64
 
-static uint16_t *random_rows(size_t n, uint64_t seed) {
+static uint16_t *random_rows(size_t n, uint64_t seed)
+{
     fw_rng rng = {seed};
     uint16_t *h = fw_alloc(n * DIM, sizeof *h);
     float x[DIM];
@@ -23,7 +24,8 @@ static uint16_t *random_rows(size_t n, uint64_t seed) {
     return h;
 }
 
-static fw_vecindex *build(const fw_vectors *v, const char *factory) {
+static fw_vecindex *build(const fw_vectors *v, const char *factory)
+{
     fw_err e = {0};
     fw_vecindex *x;
     if (fw_vecindex_build(v, factory, &x, &e)) fail_msg("%s", e.msg);
@@ -31,7 +33,8 @@ static fw_vecindex *build(const fw_vectors *v, const char *factory) {
 }
 
 /* How many of rows 0..count-1 find themselves first, with similarity 1. */
-static size_t found_themselves(const fw_vecindex *x, const fw_vectors *v, size_t count) {
+static size_t found_themselves(const fw_vecindex *x, const fw_vectors *v, size_t count)
+{
     fw_err e = {0};
     size_t ok = 0;
     float *q = fw_alloc(count * DIM, sizeof *q), *sim = fw_alloc(count * 3, sizeof *sim);
@@ -44,7 +47,8 @@ static size_t found_themselves(const fw_vecindex *x, const fw_vectors *v, size_t
     return ok;
 }
 
-static void every_factory_finds_rows(void **state) {
+static void every_factory_finds_rows(void **state)
+{
     FW_UNUSED(state);
     uint16_t *h = random_rows(3000, 1);
     fw_vectors *v = fw_vectors_wrap(h, 3000, DIM, NULL);
@@ -60,7 +64,8 @@ static void every_factory_finds_rows(void **state) {
     fw_free(h);
 }
 
-static void a_saved_index_comes_back_and_grows(void **state) {
+static void a_saved_index_comes_back_and_grows(void **state)
+{
     FW_UNUSED(state);
     fw_err e = {0};
     char path[] = "/tmp/fw_vecindex_XXXXXX";
@@ -83,7 +88,8 @@ static void a_saved_index_comes_back_and_grows(void **state) {
     fw_free(h);
 }
 
-static void invalid_rows_keep_their_number_and_are_never_found(void **state) {
+static void invalid_rows_keep_their_number_and_are_never_found(void **state)
+{
     FW_UNUSED(state);
     fw_err e = {0};
     uint8_t valid[6] = {1, 0, 1, 1, 0, 1};
@@ -103,7 +109,8 @@ static void invalid_rows_keep_their_number_and_are_never_found(void **state) {
     fw_free(h);
 }
 
-static void errors_carry_faiss_text(void **state) {
+static void errors_carry_faiss_text(void **state)
+{
     FW_UNUSED(state);
     fw_vecindex *x;
     uint16_t *h = random_rows(5, 4);
@@ -132,7 +139,8 @@ static void errors_carry_faiss_text(void **state) {
     fw_free(h);
 }
 
-static void the_default_follows_the_size(void **state) {
+static void the_default_follows_the_size(void **state)
+{
     FW_UNUSED(state);
     char f[32];
     assert_string_equal(fw_vecindex_default(10, f, sizeof f), "Flat");
@@ -140,7 +148,8 @@ static void the_default_follows_the_size(void **state) {
     assert_string_equal(fw_vecindex_default(4000000, f, sizeof f), "IVF8000,SQfp16");
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_factory_finds_rows),
         cmocka_unit_test(a_saved_index_comes_back_and_grows),

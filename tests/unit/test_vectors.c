@@ -9,7 +9,8 @@
 
 #include <cmocka.h>
 
-static void every_half_survives_a_round_trip(void **state) {
+static void every_half_survives_a_round_trip(void **state)
+{
     FW_UNUSED(state);
     for (uint32_t h = 0; h < 0x10000; h++) {
         uint16_t in[8], out[8];
@@ -27,7 +28,8 @@ static void every_half_survives_a_round_trip(void **state) {
     }
 }
 
-static void rounding_is_to_nearest_even(void **state) {
+static void rounding_is_to_nearest_even(void **state)
+{
     FW_UNUSED(state);
     static const struct {
         float x;
@@ -47,7 +49,8 @@ static void rounding_is_to_nearest_even(void **state) {
     }
 }
 
-static void rows_run_through_chunks(void **state) {
+static void rows_run_through_chunks(void **state)
+{
     FW_UNUSED(state);
     enum { DIM = 5, N = 11 };
     uint16_t h[N * DIM];
@@ -76,7 +79,8 @@ static void rows_run_through_chunks(void **state) {
     fw_vectors_free(NULL);
 }
 
-static void dot_and_normalise(void **state) {
+static void dot_and_normalise(void **state)
+{
     FW_UNUSED(state);
     float a[67], b[67], zero[9] = {0};
     double want = 0;
@@ -92,7 +96,8 @@ static void dot_and_normalise(void **state) {
     assert_true(fw_normalise(zero, 9) == 0 && zero[0] == 0);
 }
 
-static void a_graph_owns_its_arrays(void **state) {
+static void a_graph_owns_its_arrays(void **state)
+{
     FW_UNUSED(state);
     fw_graph *g = fw_graph_new(2, FW_ARRAY(uint64_t, 3), FW_ARRAY(uint32_t, 4), FW_ARRAY(float, 4));
     assert_int_equal(g->n, 2);
@@ -101,7 +106,8 @@ static void a_graph_owns_its_arrays(void **state) {
     fw_graph_free(NULL);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_half_survives_a_round_trip), cmocka_unit_test(rounding_is_to_nearest_even),
         cmocka_unit_test(rows_run_through_chunks),          cmocka_unit_test(dot_and_normalise),

@@ -1,0 +1,282 @@
+// The HTML report in a real browser, from a folder: every page, the keys, decisions that last, hostile names, no network,
+// speed with 20,000 flagged faces, accessibility.
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, test } from "node:test";
+import { hostile, makeReport } from "./fixture.mjs";
+
+const need = createRequire(process.env.BROWSER_DEPS + "/");
+const { chromium } = need("playwright-core");
+const axe = readFileSync(need.resolve("axe-core/axe.min.js"), "utf8");
+const work = process.env.BROWSER_WORK, dir = `${work}/report`, big = `${work}/big`;
+const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+const queues = ["mislabeled", "outlier", "duplicate", "merge", "split", "overlap", "quality", "unreadable"];
+const pages = ["", ...queues, "people", "person/4", "run"];
+
+let context, page;
+const trouble = [], requests = [];
+
+const watch = (p) => {
+  p.on("pageerror", (error) => trouble.push(String(error)));
+  p.on("console", (m) => { if (m.type() === "error" && !/ERR_FILE_NOT_FOUND/.test(m.text())) trouble.push(m.text()); });
+  p.on("request", (r) => { if (!/^(file|data|blob):/.test(r.url())) requests.push(r.url()); });
+  return p;
+};
+const open = async (name = "", p = page, where = dir) => {
+  await p.goto(`file://${where}/index.html#/${name}`);
+  await p.reload(); // a change behind the # alone loads nothing
+  await p.waitForSelector("html[data-ready]", { state: "attached" });
+};
+const key = (...keys) => keys.reduce((done, k) => done.then(() => page.keyboard.press(k)), Promise.resolve());
+const current = () => page.locator(".row.current");
+const badge = () => current().locator(".badge").innerText();
+const position = async () => Number(await current().getAttribute("aria-posinset"));
+const decided = () => page.locator(".progress-text").innerText();
+
+before(async () => {
+  makeReport(dir, { rows: 300 });
+  makeReport(big, { rows: 20000 });
+  context = await chromium.launchPersistentContext(`${work}/profile`, { executablePath: process.env.CHROMIUM, args, viewport: { width: 1440, height: 900 }, acceptDownloads: true });
+  page = watch(context.pages()[0] || (await context.newPage()));
+});
+after(async () => { await context?.close(); });
+
+test("every page opens, with a heading and without an error", async () => {
+  for (const name of pages) {
+    await open(name);
+    assert.notEqual(await page.locator("h1").innerText(), "Not shown", name);
+    if (queues.includes(name)) assert.ok((await page.locator(".row").count()) > 0, `${name}: rows`);
+  }
+  assert.deepEqual(trouble, []);
+});
+
+test("an unknown page says so", async () => {
+  await open("nowhere");
+  assert.equal(await page.locator("h1").innerText(), "Not shown");
+});
+
+test("j, k, arrows and ends move; y, n and u answer", async () => {
+  await open("mislabeled");
+  assert.equal(await position(), 1);
+  await key("j", "j", "ArrowDown", "k");
+  assert.equal(await position(), 3);
+  await key("End");
+  assert.equal(await position(), 300);
+  await key("Home", "y");
+  assert.equal(await position(), 2, "after an answer the next undecided row is current");
+  await key("n");
+  assert.match(await decided(), /^2 of 300/);
+  await key("k");
+  assert.match(await badge(), /label is right/);
+  await key("u");
+  assert.match(await badge(), /undecided/);
+  await key("k");
+  assert.match(await badge(), /label is wrong/);
+  await key("u");
+  assert.match(await decided(), /^0 of 300/);
+});
+
+test("u without an answer of its own takes back the last answer", async () => {
+  await open("mislabeled");
+  await key("y", "y", "j", "j", "u");
+  assert.match(await decided(), /^1 of 300/);
+  assert.equal(await position(), 2);
+  await key("Home", "u");
+});
+
+test("r opens a search by name, and Enter takes the choice", async () => {
+  await open("mislabeled");
+  await key("r");
+  await page.locator("dialog input").fill("person 0123");
+  await key("Enter");
+  await page.waitForSelector("dialog", { state: "detached" });
+  await key("Home");
+  assert.match(await badge(), /Person 0123/);
+  await key("u");
+});
+
+test("r and Escape decide nothing", async () => {
+  await open("mislabeled");
+  await key("r", "Escape");
+  await page.waitForSelector("dialog", { state: "detached" });
+  assert.match(await decided(), /^0 of 300/);
+});
+
+test("shift selects a range that is answered as one", async () => {
+  await open("mislabeled");
+  await key("j", "Shift+J", "Shift+J", "Shift+ArrowDown", "n");
+  assert.match(await decided(), /^4 of 300/);
+  await key("Home", "j", "Shift+J", "Shift+J", "Shift+J", "u");
+  assert.match(await decided(), /^0 of 300/);
+});
+
+test("p agrees with every undecided row of the screen and goes on", async () => {
+  await open("mislabeled");
+  await key("n", "Home", "p");
+  const n = Number((await decided()).match(/^\d+/)[0]);
+  assert.ok(n >= 4 && n <= 8, `rows of a screen: ${n}`);
+  assert.ok((await position()) >= n);
+  await key("Home");
+  assert.match(await badge(), /label is right/, "an answer that was there stays");
+  for (let i = 0; i < n; i++) await key("u");
+  assert.match(await decided(), /^0 of 300/);
+});
+
+test("filter, order and search by label", async () => {
+  await open("mislabeled");
+  await key("y", "f");
+  assert.match(await decided(), /1 of 300/);
+  await page.selectOption("select[aria-label=Show]", "y");
+  assert.match(await decided(), /· 1 shown/);
+  await page.selectOption("select[aria-label=Show]", "all");
+  await key("/");
+  await page.keyboard.type("<script>");
+  await page.waitForFunction(() => /shown/.test(document.querySelector(".progress-text").textContent));
+  for (const text of await page.locator(".row").allInnerTexts()) assert.match(text, /<script>/);
+  await key("Escape");
+  await page.selectOption("select[aria-label=Order]", { label: "by label" });
+  assert.match(await decided(), /^1 of 300 decided$/);
+  await page.selectOption("select[aria-label=Show]", "y");
+  await key("u");
+  await page.selectOption("select[aria-label=Show]", "all");
+});
+
+test("decisions last over a reload, reach another tab, and are saved as a file", async () => {
+  await open("mislabeled");
+  const other = watch(await context.newPage());
+  await open("mislabeled", other);
+  await page.bringToFront();
+  await key("y", "n", "j", "y");
+  await other.waitForFunction(() => /^3 of 300/.test(document.querySelector(".progress-text").textContent));
+  await other.close();
+  await open("mislabeled");
+  assert.match(await decided(), /^3 of 300/);
+  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Save decisions" }).click()]);
+  const lines = readFileSync(await download.path(), "utf8").trim().split("\n").map(JSON.parse), last = new Map();
+  for (const d of lines) { assert.equal(d.format, "facewash-decision-1"); assert.ok(!Number.isNaN(Date.parse(d.when))); last.set(d.item, d); }
+  const standing = [...last.values()].filter((d) => d.answer !== "u");
+  assert.equal(standing.length, 3);
+  for (const d of standing) {
+    assert.equal(d.who, "curator");
+    assert.match(d.claims[0].face, /^[0-9a-f]{32}$/);
+    assert.equal(d.claims[0].is, d.answer === "n");
+  }
+  assert.match(await page.locator("#decisions").innerText(), /^Decisions: 3$/);
+});
+
+test("a saved file can be read into another browser", async () => {
+  const fresh = await chromium.launch({ executablePath: process.env.CHROMIUM, args }), p = watch(await fresh.newPage());
+  const line = (item, answer) => JSON.stringify({ format: "facewash-decision-1", id: item + answer, when: "2026-01-01T00:00:00Z", who: "anna", queue: "mislabeled", item, answer, claims: [] });
+  await open("mislabeled", p);
+  await p.locator("#decisions").click();
+  await p.locator("#load").setInputFiles({ name: "d.jsonl", mimeType: "text/plain", buffer: Buffer.from([line("label:x:y", "y"), "{damaged", line("label:x:z", "n"), line("label:x:z", "u"), ""].join("\n")) });
+  await p.waitForFunction(() => /^Decisions: 1/.test(document.querySelector("#decisions").textContent));
+  assert.match(await p.locator("#say").innerText(), /1 damaged line/);
+  await fresh.close();
+});
+
+test("y, n and r work in every queue", async () => {
+  for (const name of queues.slice(1)) {
+    await open(name);
+    await key("y", "n");
+    assert.match(await decided(), /^2 of/, name);
+    if (["duplicate", "merge"].includes(name)) {
+      await key("r", "1");
+      await page.waitForSelector("dialog", { state: "detached" });
+      assert.match(await decided(), /^3 of/, name);
+    }
+  }
+});
+
+test("the page of an identity answers too, and shows the map", async () => {
+  await open("person/4");
+  assert.ok(await page.locator(".map canvas").isVisible());
+  await page.locator(".facecell").first().focus();
+  await key("y", "ArrowRight", "n");
+  assert.equal(await page.locator(".facecell b").count(), 2);
+});
+
+test("o shows the original, large; digits and brackets change the queue", async () => {
+  await open("mislabeled");
+  await key("o");
+  assert.ok(await page.locator("dialog.big").isVisible());
+  await key("o");
+  await page.waitForSelector("dialog", { state: "detached" });
+  await key("3");
+  await page.waitForFunction(() => document.querySelector("h1").textContent === "Duplicates");
+  await key("]");
+  await page.waitForFunction(() => document.querySelector("h1").textContent === "Merge");
+});
+
+test("names show as themselves and nothing in them runs", async () => {
+  const shown = (name) => name.replace(/[\u0000-\u001f]/g, (c) => String.fromCharCode(0x2400 + c.charCodeAt(0))).replace(/[\u202a-\u202e\u2028]/g, (c) => `\u27e8U+${c.charCodeAt(0).toString(16).toUpperCase()}\u27e9`);
+  await open("people");
+  for (const name of hostile) {
+    await page.locator("input[type=search]").fill(name);
+    await page.waitForFunction((text) => [...document.querySelectorAll(".row bdi")].some((b) => b.textContent === text), shown(name));
+  }
+  for (let no = 0; no < hostile.length; no++) {
+    await open(`person/${no}`);
+    assert.equal(await page.locator("h1").evaluate((h) => h.textContent), shown(hostile[no]));
+  }
+  for (const name of queues) await open(name);
+  assert.equal(await page.evaluate(() => window.hacked), undefined);
+  assert.equal(await page.locator("main script, main iframe, main b b").count(), 0);
+});
+
+test("no request leaves the machine", () => assert.deepEqual(requests, []));
+
+test("20,000 flagged faces: keys and scrolling answer within 100 ms", async () => {
+  await open("mislabeled", page, big);
+  assert.match(await decided(), /of 20,000/);
+  // From the key to the frame that shows its effect.
+  const times = await page.evaluate(async () => {
+    const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+    const timed = async (act) => { const from = performance.now(); act(); await frame(); return performance.now() - from; };
+    const press = (k) => () => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: k, bubbles: true, cancelable: true }));
+    const list = document.querySelector(".list"), all = { key: [], answer: [], scroll: [] };
+    for (let i = 0; i < 40; i++) all.key.push(await timed(press("j")));
+    for (let i = 0; i < 40; i++) all.answer.push(await timed(press(i % 2 ? "y" : "n")));
+    for (let i = 0; i < 60; i++) all.scroll.push(await timed(() => { list.scrollTop = i % 3 ? list.scrollTop + 700 : Math.floor((i * 7919) % 19000) * 136; }));
+    all.end = [await timed(press("End"))];
+    return Object.fromEntries(Object.entries(all).map(([k, v]) => [k, v.sort((a, b) => a - b)]));
+  });
+  for (const [what, v] of Object.entries(times)) {
+    const p95 = v[Math.floor(0.95 * (v.length - 1))];
+    console.log(`  ${what}: median ${v[v.length >> 1].toFixed(1)} ms, 95 % ${p95.toFixed(1)} ms`);
+    assert.ok(p95 < 100, `${what}: ${p95.toFixed(1)} ms`);
+  }
+  assert.ok((await page.locator(".row").count()) < 40, "only the visible rows exist");
+});
+
+test("the accessibility check finds nothing, light and dark, and at 125 %", async () => {
+  for (const [scheme, width] of [["light", 1440], ["dark", 1440], ["light", 1152]]) {
+    await page.emulateMedia({ colorScheme: scheme });
+    await page.setViewportSize({ width, height: 720 });
+    for (const name of pages) {
+      await open(name);
+      await page.waitForTimeout(150);
+      await page.evaluate(axe); // through the debugger: the page's own policy would refuse it
+      const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+      assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target} ${n.failureSummary}`).join(" | ")}`), [], `${name} ${scheme} ${width}`);
+    }
+  }
+});
+
+test("dialogs pass the accessibility check", async () => {
+  await open("mislabeled");
+  for (const k of ["?", "r", "o"]) {
+    await key(k);
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => axe.run("dialog", { runOnly: ["wcag2a", "wcag2aa", "wcag21aa"] }));
+    assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes[0].html}`), [], k);
+    await key("Escape");
+    await page.waitForSelector("dialog", { state: "detached" });
+  }
+});
+
+test("the whole run raised no error", () => {
+  assert.deepEqual(trouble, []);
+  assert.ok(existsSync(dir));
+});
