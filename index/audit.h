@@ -78,9 +78,6 @@ typedef struct fw_audit {
 int fw_audit_run(fw_audit **out, const fw_audit_in *in, const fw_audit_opt *opt, fw_err *e) FW_MUST_USE;
 void fw_audit_free(fw_audit *a);
 
-/* log odds that two centroids of na and nb photos are one person, before any prior (shared with identity.c). */
-double fw_centres_llr(const fw_calib *c, double cosine, double na, double nb);
-
 /* identity.c: fills id_action, id_other, id_score and persons of flagged images. Called by fw_audit_run. */
 int fw_identity_decide(fw_audit *a, const fw_audit_in *in, const fw_audit_opt *opt, fw_err *e) FW_MUST_USE;
 /* Up to `room` labels other than `self` whose main groups hold neighbours of `rows`, most votes first (ties: lower id). */

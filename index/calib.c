@@ -225,6 +225,16 @@ double fw_calib_llr_of(const fw_calib *c, double sim, double n, double rank)
     return fmin(fmax(llr, -FW_LLR_MAX), FW_LLR_MAX);
 }
 
+double fw_calib_llr_centres(const fw_calib *c, double cosine, double na, double nb)
+{
+    double expected = c->rho * fw_size_factor(c->rho, na) * fw_size_factor(c->rho, nb);
+    double shift = atanh(fmin(expected, 0.97)) - atanh(fmin(sqrt(c->rho), 0.995));
+    double s = fmax(clamp_sim(cosine), c->q0), top = clamp_sim(tanh(c->mean[0] + shift));
+    s = fmin(s, fmax(top, c->q0));
+    double llr = log_genuine(c, atanh(s) - shift) - log_impostor(c, s);
+    return fmin(fmax(llr, -FW_LLR_MAX), FW_LLR_MAX);
+}
+
 double fw_calib_llr(const fw_calib *c, double sim, double n)
 {
     return fw_calib_llr_of(c, sim, n, -1);

@@ -67,6 +67,8 @@ double fw_size_factor(double rho, double n);
 double fw_calib_llr(const fw_calib *c, double sim, double n);
 /* The same for an image of known quality rank (negative: unknown). */
 double fw_calib_llr_of(const fw_calib *c, double sim, double n, double quality);
+/* The same for two centroids of na and nb photos, whose cosine is rho f(na) f(nb) when they are one person. */
+double fw_calib_llr_centres(const fw_calib *c, double cosine, double na, double nb);
 
 /* Upper normal quantile: z with P(Z > z) = p. Bisection; good to 1e-9. */
 double fw_normal_score(double p);

@@ -1,13 +1,19 @@
-/* cluster: who is the same person, from the kNN graph alone, without labels.
+/* cluster: who is the same person, from embeddings and their kNN graph alone, without labels.
  *
- * Edges are the graph's neighbours whose similarity is above `threshold`; it comes from the calibration: the similarity
- * at which a face is expected to have FW_CLUSTER_FALSE unrelated faces above it among all n (fw_cluster_threshold), so it
- * grows slowly with the set, as chance likeness does. Communities then decide, not single edges:
- *   infomap     the two-level map equation (index/infomap.h); the default
- *   whispers    Chinese whispers (C. Biemann 2006): every node takes the label with most weight around it
- *   components  connected components: any chain of edges joins
- * A final pass mends what a community cannot see: see fw_cluster_run.
- * The same ids for any thread count. Memory: 16 bytes per kept edge and about 60 per row.
+ * 1. Edges: the graph's neighbours whose similarity is at least `threshold`. Communities decide, not single edges:
+ *      infomap     the two-level map equation (index/infomap.h); the default
+ *      whispers    Chinese whispers (C. Biemann 2006): every node takes the label with most weight around it
+ *      components  connected components: any chain of edges joins
+ * 2. Joining: what stands apart only because single photos are unlike is joined by centroids. The centroid of n photos
+ *    carries less noise than a photo, so for the same person its cosine grows with n, while that of different people does
+ *    not: one threshold for centroids, `join`, finds more at the same risk. Pairs of clusters (and lone photos) with a
+ *    graph edge of at least `candidate` are compared; those that are each other's best above `join` become one; repeat.
+ *
+ * Thresholds come from the calibration. A face that is compared with n others meets n * FAR(t) unrelated ones above t, so
+ * the similarity that chance likeness reaches grows slowly with the set; fw_cluster_defaults fixes that number.
+ *
+ * Time is linear in edges, the same ids for any thread count. Memory: 16 bytes per kept edge and about 60 per row;
+ * centroids are computed when two clusters are compared, never stored.
  */
 #ifndef FW_CLUSTER_H
 #define FW_CLUSTER_H
@@ -20,29 +26,29 @@ enum fw_cluster_method { FW_CLUSTER_INFOMAP, FW_CLUSTER_WHISPERS, FW_CLUSTER_COM
 
 typedef struct fw_cluster_opts {
     enum fw_cluster_method method;
-    int neighbours;   /* of each row that may become edges; 0: FW_CLUSTER_NEIGHBOURS */
+    int neighbours;   /* of each row that may become edges */
     double threshold; /* least similarity of an edge */
+    double join;      /* least cosine of two centroids that are joined; above 1: no joining */
+    double candidate; /* least similarity of an edge that makes two clusters be compared */
     uint64_t seed;
 } fw_cluster_opts;
-
-#define FW_CLUSTER_NEIGHBOURS 32
-#define FW_CLUSTER_FALSE 0.05
 
 typedef struct fw_cluster_report {
     size_t clusters, alone; /* clusters of two and more; rows in none */
     size_t edges;           /* undirected edges used */
+    size_t communities;     /* clusters of two and more before joining */
     size_t largest;
 } fw_cluster_report;
 
-/* The default threshold for a set of `rows` usable rows. */
-double fw_cluster_threshold(const fw_calib *c, size_t rows);
+/* Method infomap and thresholds for a set of `rows` usable rows. */
+fw_cluster_opts fw_cluster_defaults(const fw_calib *c, size_t rows);
 /* Impostor calibration of an unlabelled view: every row is its own label; genuine pairs among random ones are taken out by
  * the fit itself. */
 void fw_cluster_calibrate(fw_calib *c, const fw_vectors *v, uint64_t seed);
 
 /* id[i]: cluster 0.., numbered by first member, or -1: alone. `id` has graph->n places. `r` may be NULL. */
-FW_MUST_USE int fw_cluster_run(const fw_graph *graph, const fw_cluster_opts *o, int32_t *id, fw_cluster_report *r,
-                               fw_err *e);
+FW_MUST_USE int fw_cluster_run(const fw_vectors *v, const fw_graph *graph, const fw_cluster_opts *o, int32_t *id,
+                               fw_cluster_report *r, fw_err *e);
 
 /* The undirected net of a graph's edges above the threshold (weights: similarity). Free with fw_net_free. */
 fw_net fw_cluster_net(const fw_graph *graph, int neighbours, double threshold);

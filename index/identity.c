@@ -31,7 +31,7 @@ static uint32_t group_match(const table *t, uint32_t self, const uint32_t *rows,
     size_t n = fw_near_labels(t->a, t->in, rows, count, self, near, NEAR);
     for (size_t k = 0; k < n; k++) {
         fw_half_to_float(t->a->id_centre + near[k] * (size_t)v->dim, y, (size_t)v->dim);
-        double llr = fw_centres_llr(&t->a->calib, fw_dot(centre, y, v->dim), (double)count, t->a->id_members[near[k]]);
+        double llr = fw_calib_llr_centres(&t->a->calib, fw_dot(centre, y, v->dim), (double)count, t->a->id_members[near[k]]);
         if (llr > top) {
             top = llr;
             best = near[k];
@@ -105,31 +105,62 @@ static bool larger(const fw_audit *a, uint32_t k, uint32_t l)
     return a->id_members[k] != a->id_members[l] ? a->id_members[k] > a->id_members[l] : k < l;
 }
 
-/* Best partner of label l and the log posterior odds that both are one person. Prior: one label in twenty has a twin. */
-static uint32_t twin_of(const table *t, uint32_t l, float *x, double *odds)
+/* Best partner of label l and the log likelihood ratio that both are one person. */
+static uint32_t twin_of(const table *t, uint32_t l, float *x, double *llr)
 {
     const fw_audit *a = t->a;
     const fw_vectors *v = t->in->v;
     uint32_t near[NEAR], best = FW_NONE, *mine = FW_ARRAY(uint32_t, a->id_images[l] + 1);
     size_t count = 0;
-    *odds = -1e30;
+    *llr = -FW_LLR_MAX;
     for (size_t k = t->g.off[l]; k < t->g.off[l + 1]; k++)
         if (a->member[t->g.row[k]]) mine[count++] = t->g.row[k];
     size_t n = fw_near_labels(a, t->in, mine, count, l, near, NEAR);
     fw_half_to_float(a->id_centre + l * (size_t)v->dim, x, (size_t)v->dim);
     for (size_t k = 0; k < n; k++) {
+        if (a->id_members[near[k]] < 2) continue;
         fw_half_to_float(a->id_centre + near[k] * (size_t)v->dim, x + v->dim, (size_t)v->dim);
-        double cosine = fw_dot(x, x + v->dim, v->dim);
-        double f = fw_size_factor(a->calib.rho, a->id_members[l]) * fw_size_factor(a->calib.rho, a->id_members[near[k]]);
-        double o = fw_centres_llr(&a->calib, cosine, a->id_members[l], a->id_members[near[k]]) + log(0.05) -
-                   log((double)t->in->labels);
-        if (cosine / f < a->t_person) o = fmin(o, -1); /* under the impostors' 1e-5 point nothing is merged unasked */
-        if (o <= *odds) continue;
-        *odds = o;
+        double o = fw_calib_llr_centres(&a->calib, fw_dot(x, x + v->dim, v->dim), a->id_members[l], a->id_members[near[k]]);
+        if (o <= *llr) continue;
+        *llr = o;
         best = near[k];
     }
     fw_free(mine);
     return best;
+}
+
+/* Share of labels that have a twin, by EM from one in twenty; a given other label is it with this / labels. */
+static double twin_prior(const double *llr, size_t labels)
+{
+    double share = 0.05;
+    for (int round = 0; round < 20; round++) {
+        double sum = 0;
+        for (size_t l = 0; l < labels; l++) sum += sigmoid(llr[l] + log(share / (1 - share)) - log((double)labels));
+        share = fmin(fmax((sum + 0.05) / ((double)labels + 1), 1e-3), 0.5);
+    }
+    return log(share / (1 - share)) - log((double)labels);
+}
+
+static void join_twins(table *t, const uint32_t *twin, const double *llr, uint32_t *into)
+{
+    fw_audit *a = t->a;
+    size_t labels = t->in->labels;
+    double prior = twin_prior(llr, labels);
+    for (size_t l = 0; l < labels; l++) into[l] = FW_NONE;
+    for (uint32_t l = 0; l < labels; l++) {
+        uint32_t k = twin[l];
+        double p = sigmoid(llr[l] + prior);
+        if (k == FW_NONE || p < SURE) continue;
+        uint32_t from = larger(a, k, l) ? l : k, to = from == l ? k : l;
+        if (into[from] != FW_NONE || root_of(into, to) == from) continue;
+        into[from] = to;
+        a->id_score[from] = (float)p;
+    }
+    for (uint32_t l = 0; l < labels; l++) {
+        if (into[l] == FW_NONE) continue;
+        a->id_action[l] = FW_LABEL_MERGE;
+        a->id_other[l] = root_of(into, l);
+    }
 }
 
 static void find_twins(table *t)
@@ -137,34 +168,22 @@ static void find_twins(table *t)
     fw_audit *a = t->a;
     size_t labels = t->in->labels;
     uint32_t *twin = FW_ARRAY(uint32_t, labels), *into = FW_ARRAY(uint32_t, labels);
-    double *odds = FW_ARRAY(double, labels);
+    double *llr = FW_ARRAY(double, labels);
 #pragma omp parallel
     {
         float *x = FW_ARRAY(float, (size_t)t->in->v->dim * 2);
 #pragma omp for schedule(dynamic, 16)
         for (size_t l = 0; l < labels; l++) {
             twin[l] = FW_NONE;
-            if (a->id_members[l] >= 2) twin[l] = twin_of(t, (uint32_t)l, x, &odds[l]);
+            llr[l] = -FW_LLR_MAX;
+            if (a->id_members[l] >= 2) twin[l] = twin_of(t, (uint32_t)l, x, &llr[l]);
         }
         fw_free(x);
     }
-    for (size_t l = 0; l < labels; l++) into[l] = FW_NONE;
-    for (uint32_t l = 0; l < labels; l++) {
-        uint32_t k = twin[l];
-        if (k == FW_NONE || sigmoid(odds[l]) < SURE || a->id_members[k] < 2) continue;
-        uint32_t from = larger(a, k, l) ? l : k, to = from == l ? k : l;
-        if (into[from] != FW_NONE || root_of(into, to) == from) continue;
-        into[from] = to;
-        a->id_score[from] = (float)sigmoid(odds[l]);
-    }
-    for (uint32_t l = 0; l < labels; l++) {
-        if (into[l] == FW_NONE) continue;
-        a->id_action[l] = FW_LABEL_MERGE;
-        a->id_other[l] = root_of(into, l);
-    }
+    join_twins(t, twin, llr, into);
     fw_free(twin);
     fw_free(into);
-    fw_free(odds);
+    fw_free(llr);
 }
 
 static void find_unjudged(table *t)

@@ -104,6 +104,7 @@ static int bad_value(const entry *t, const char *value, const char *from, fw_err
     char bounds[80] = "";
     if (t->type == CHOICE) snprintf(bounds, sizeof bounds, " %s", t->hint);
     else if (t->max > 0) snprintf(bounds, sizeof bounds, " from %g to %g", t->min, t->max);
+    else if (t->type == SIZE && t->min > 0) snprintf(bounds, sizeof bounds, " of at least %.0fM", t->min / (1 << 20));
     else if (t->min > 0) snprintf(bounds, sizeof bounds, " of at least %g", t->min);
     return fw_fail(e, FW_EUSAGE, "%s: %s = '%s': must be %s%s", from, t->name, value, what[t->type], bounds);
 }
@@ -199,7 +200,7 @@ int fw_conf_file(fw_conf *c, const char *path, fw_err *e)
 {
     struct ini_state s = {c, path, e};
     int line = ini_parse(path, ini_line, &s);
-    if (line == -1) return fw_fail_errno(e, "read config '%s'", path);
+    if (line == -1) return fw_fail(e, FW_EUSAGE, "read config '%s': %s", path, strerror(errno));
     if (line == 0) return FW_OK;
     if (!e->code) fw_fail(e, FW_EUSAGE, "%s:%d: not a 'name = value' line", path, line);
     else fw_context(e, "line %d", line);

@@ -137,7 +137,8 @@ static int load_shard(fw_store *s, unsigned number, const char *dir, fw_err *e)
     json_t *j = text ? json_loads(text, 0, NULL) : NULL;
     const char *set = json_string_value(json_object_get(j, "recipe"));
     if (!rc && (!set || strlen(set) >= sizeof sh->set || !shard_is_sound(sh)))
-        rc = fw_fail(e, FW_EFAIL, "open shard '%s': damaged", dir);
+        rc = fw_fail(e, FW_EFAIL, "its columns or its MANIFEST do not fit together");
+    if (rc) fw_context(e, "shard '%s' is damaged; put it back from a copy, or make a new workspace", dir);
     if (!rc) {
         snprintf(sh->set, sizeof sh->set, "%s", set);
         sh->rows = sh->hash.rows;

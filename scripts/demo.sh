@@ -31,6 +31,6 @@ build/facewash run --input "dir:$out/train" --work "$out/work" --benchmark "demo
 
 status=0
 "$python" scripts/make_demo.py --out "$out" --check "$out/export" || status=$?
-report=$(find "$out/work" "$out/export" -name 'index.html' -o -name 'report.html' 2>/dev/null | head -n 1)
+report=$(find "$out/work" "$out/export" -name 'index.html' -o -name 'report.html' 2>/dev/null | sed -n 1p)
 [ -z "$report" ] || printf '\nreport: %s\n' "$root/$report"
 exit "$status"

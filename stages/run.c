@@ -188,10 +188,37 @@ void fw_close_run(fw_store *s, fw_run *r)
     fw_store_close(s);
 }
 
+static int try_source(const fw_args *a, const char *spec, fw_err *e)
+{
+    fw_run r = {.conf = a->conf};
+    fw_source *s = open_source(&r, spec, e);
+    fw_source_close(s);
+    return s ? FW_OK : e->code;
+}
+
+/* A typing mistake is found before anything is made, not after an hour of ingest. */
+static int check_sources(const fw_args *a, fw_err *e)
+{
+    char name[64];
+    const char *spec;
+    if (!a->work) return fw_fail(e, FW_EUSAGE, "--work DIR is missing");
+    char *known = fw_format("%s/WORKSPACE", a->work);
+    bool first = !fw_exists(known);
+    fw_free(known);
+    if (!a->input && first) return fw_fail(e, FW_EUSAGE, "run: --input SRC is missing");
+    if (a->input) FW_TRY(try_source(a, a->input, e));
+    for (size_t i = 0; i < a->benchmarks; i++) {
+        FW_TRY(split_benchmark(a->benchmark[i], name, sizeof name, &spec, e));
+        FW_TRY(try_source(a, spec, e));
+    }
+    return FW_OK;
+}
+
 int fw_cmd_run(const fw_args *a, fw_err *e)
 {
     fw_store *s;
     fw_run *r;
+    FW_TRY(check_sources(a, e));
     int rc = fw_open_run(a, true, FW_LOCK_EXCLUSIVE, &s, &r, e);
     if (!rc && *a->conf->origin && !a->quiet) fw_log(FW_INFO, "settings that differ from the defaults:\n%s", a->conf->origin);
     if (!rc) rc = run_everything(r, a, e);

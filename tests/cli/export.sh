@@ -1,0 +1,18 @@
+# needs: photos
+# export: again from a finished workspace, as JSON lines, and --all for every image under its first label.
+facewash run --input "dir:$FIXTURES/faces" --work w --export first -q
+facewash export --work w --out second; echo "-> $?"
+diff -r first second && echo same
+facewash export --work w --out json --format json; echo "-> $?"
+ls json
+/usr/bin/python3 - <<'PY'
+import csv, json
+rows = list(csv.DictReader(open("first/images.csv", newline="", encoding="utf-8")))
+lines = [json.loads(line) for line in open("json/images.jsonl", encoding="utf-8")]
+print(len(rows), len(lines), [r["path"] for r in rows] == [l["path"] for l in lines], sorted(lines[0]))
+PY
+facewash export --work w --out all --all; echo "-> $?"
+wc -l all/keep.lst | sed 's/^ *//'
+cut -f2 all/keep.lst | sort | uniq -c
+facewash export --work w --out x --format xml; echo "-> $?"
+facewash export --work w --out x --set embed.flip=yes; echo "-> $?"
