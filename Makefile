@@ -33,7 +33,8 @@ OBJ := $(SRC:%.c=$B/%.o)
 LIBOBJ := $(LIBSRC:%.c=$B/%.o)
 UNIT := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all demo test unit cli clean setup install check-layers check-format check-headers
+.PHONY: all demo test tests-built unit cli kill asan asan-run coverage coverage-run clean setup models install format \
+	check-layers check-format check-headers check-scripts
 all: $B/facewash
 
 build/deps.mk: scripts/setup.sh
@@ -56,8 +57,77 @@ $B/tests/%: tests/unit/%.c $B/libfacewash.a
 	@echo "  CC $<"
 	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -MF $@.d -I. $(LDFLAGS) -o $@ $< $B/libfacewash.a $(LDLIBS) -lcmocka
 
+models:
+	@scripts/setup.sh models
+
+# ---- tests: each suite can be run alone; `make test` runs all of SUITES and ends with one line that sums them up --------
+SUITES ?= unit cli kill check-headers check-layers check-format check-scripts
+export FACEWASH := $(abspath $B/facewash)
+export FIXTURES := $(abspath build/tests/fixtures)
+export FW_CPPFLAGS = $(CPPFLAGS)
+
+build/tests/fixtures/kind: tests/fixtures.py $(wildcard $(DEMO_DIR)/.stamp)
+	@rm -rf build/tests/fixtures
+	@$(PY) tests/fixtures.py --out build/tests/fixtures $(if $(DEMO_DIR),--photos $(DEMO_DIR))
+
+tests-built: $(UNIT) $B/facewash build/tests/fixtures/kind
+
+test:
+	@scripts/setup.sh test
+	@$(MAKE) --no-print-directory -j $$(nproc) all tests-built
+	@tests/run.sh $(SUITES)
+
 unit: $(UNIT)
-	@for t in $(UNIT); do $$t || exit 1; done
+	@tests/unit/run.sh $(UNIT)
+
+cli: $B/facewash build/tests/fixtures/kind
+	@tests/cli/run.sh $(TESTS)
+
+kill: $B/facewash build/tests/fixtures/kind
+	@tests/kill/run.sh $(TESTS)
+
+check-layers check-headers check-format check-scripts:
+	@tests/check.sh $(@:check-%=%)
+
+format:
+	clang-format -i lib/*.[ch] index/*.[ch] stages/*.[ch] tests/*/*.[ch]
+
+# Unit and CLI tests with AddressSanitizer and UndefinedBehaviorSanitizer. tests/lsan.supp names what libraries keep.
+asan:
+	@ASAN_OPTIONS=detect_stack_use_after_return=0:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
+		LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
+		$(MAKE) --no-print-directory SAN=address,undefined OPT=-O1 SUITES="unit cli" asan-run
+
+asan-run: tests-built
+	@tests/run.sh $(SUITES)
+
+# Share of the lines that unit and CLI tests reach.
+coverage:
+	@$(MAKE) --no-print-directory COV=1 OPT=-O0 SUITES="unit cli" coverage-run
+
+coverage-run: tests-built
+	@find $B -name '*.gcda' -delete
+	@tests/run.sh $(SUITES) || true
+	@tests/coverage.sh $B
+
+# ---- make install PREFIX=/usr/local [DESTDIR=] ---------------------------------------------------------------------------
+# The program looks for its files beside itself, so the tree may be moved; ONNX Runtime comes along where it is not Debian's.
+share := $(DESTDIR)$(PREFIX)/share
+comma := ,
+
+$B/facewash.install: $(OBJ)
+	@echo "  LD $@"
+	$Q$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(filter-out -Wl$(comma)-rpath%,$(LDLIBS)) -Wl,-rpath,'$$ORIGIN/../lib/facewash'
+
+install: $B/facewash.install
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/lib/facewash $(share)/facewash/models \
+		$(share)/bash-completion/completions $(share)/doc/facewash
+	install $B/facewash.install $(DESTDIR)$(PREFIX)/bin/facewash
+	$(if $(ORT_LIB),install -m 644 $(ORT_LIB) $(DESTDIR)$(PREFIX)/lib/facewash/)
+	cp -r configs reports $(share)/facewash/
+	$(if $(MODELS_DIR),install -m 644 $(wildcard $(MODELS_DIR)/*.onnx $(MODELS_DIR)/*LICENSE*) $(share)/facewash/models/)
+	install -m 644 scripts/completion.bash $(share)/bash-completion/completions/facewash
+	install -m 644 LICENSE NOTICE README.md $(share)/doc/facewash/
 
 demo:
 	@scripts/demo.sh

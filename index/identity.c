@@ -4,9 +4,10 @@
 #include <string.h>
 
 #define GATHER_MAX 1024 /* flagged images of one label that are grouped into further persons */
-#define SECOND_MIN 3    /* images that make a further person; two strangers who look alike are rarer than two wrong photos */
-#define NEAR 6          /* identities compared with each identity */
-#define SURE 0.9        /* posterior that a merge or split needs */
+#define SECOND_MIN                                                                                                     \
+    3            /* images that make a further person; two strangers who look alike are rarer than two wrong photos */
+#define NEAR 6   /* identities compared with each identity */
+#define SURE 0.9 /* posterior that a merge or split needs */
 
 typedef struct table {
     fw_audit *a;
@@ -31,7 +32,8 @@ static uint32_t group_match(const table *t, uint32_t self, const uint32_t *rows,
     size_t n = fw_near_labels(t->a, t->in, rows, count, self, near, NEAR);
     for (size_t k = 0; k < n; k++) {
         fw_half_to_float(t->a->id_centre + near[k] * (size_t)v->dim, y, (size_t)v->dim);
-        double llr = fw_calib_llr_centres(&t->a->calib, fw_dot(centre, y, v->dim), (double)count, t->a->id_members[near[k]]);
+        double llr =
+            fw_calib_llr_centres(&t->a->calib, fw_dot(centre, y, v->dim), (double)count, t->a->id_members[near[k]]);
         if (llr > top) {
             top = llr;
             best = near[k];
@@ -120,7 +122,8 @@ static uint32_t twin_of(const table *t, uint32_t l, float *x, double *llr)
     for (size_t k = 0; k < n; k++) {
         if (a->id_members[near[k]] < 2) continue;
         fw_half_to_float(a->id_centre + near[k] * (size_t)v->dim, x + v->dim, (size_t)v->dim);
-        double o = fw_calib_llr_centres(&a->calib, fw_dot(x, x + v->dim, v->dim), a->id_members[l], a->id_members[near[k]]);
+        double o =
+            fw_calib_llr_centres(&a->calib, fw_dot(x, x + v->dim, v->dim), a->id_members[l], a->id_members[near[k]]);
         if (o <= *llr) continue;
         *llr = o;
         best = near[k];
@@ -196,8 +199,10 @@ static void find_unjudged(table *t)
             kept += a->verdict[t->g.row[k]] == FW_AUDIT_KEEP;
             review += a->verdict[t->g.row[k]] == FW_AUDIT_REVIEW;
         }
-        if (review && !kept) a->id_action[l] = FW_LABEL_REVIEW;
-        else if (!kept) a->id_action[l] = FW_LABEL_DROP;
+        if (review && !kept)
+            a->id_action[l] = FW_LABEL_REVIEW;
+        else if (!kept)
+            a->id_action[l] = FW_LABEL_DROP;
     }
 }
 
@@ -207,8 +212,8 @@ int fw_identity_decide(fw_audit *a, const fw_audit_in *in, const fw_audit_opt *o
     fw_groups_build(&t.g, in->v, in->label, in->labels);
 #pragma omp parallel
     {
-        float *x = FW_ARRAY(float, (size_t)GATHER_MAX * (size_t)in->v->dim);
-        float *sim = FW_ARRAY(float, (size_t)GATHER_MAX * GATHER_MAX);
+        float *x = FW_ARRAY(float, (size_t)GATHER_MAX *(size_t)in->v->dim);
+        float *sim = FW_ARRAY(float, (size_t)GATHER_MAX *GATHER_MAX);
 #pragma omp for schedule(dynamic, 16)
         for (size_t l = 0; l < in->labels; l++) find_persons(&t, (uint32_t)l, x, sim);
         fw_free(x);

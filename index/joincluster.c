@@ -11,10 +11,7 @@ enum { SAMPLE = 64, ROUNDS = 50 };
 static const float UNKNOWN = -9;
 
 /* Share of the gap that a pair must keep: see needed(). */
-#ifndef RISE_
-#define RISE_ 0.3
-#endif
-static const double RISE = RISE_;
+static const double RISE = 0.3;
 
 typedef struct cand {
     uint32_t a, b; /* modules, a < b */

@@ -1,9 +1,9 @@
 /* person: what audit and identity share: rows by label, agglomeration inside one label, size-aware centroid similarity.
  *
  * Average link. Two groups are as similar as the mean of all their cross pairs. It is the linkage that tolerates a bad
- * photo (single link chains through one look-alike, complete link falls apart on one blurred photo). Computed exactly by
- * the nearest-neighbour chain (F. Murtagh, "A survey of recent advances in hierarchical clustering algorithms", 1983):
- * O(m^2) time, in place in an m x m matrix; the caller bounds m (FW_LINK_MAX rows of one block, 16 MB).
+ * photo (single link chains through one look-alike, complete link falls apart on one blurred photo). Computed exactly
+ * by the nearest-neighbour chain (F. Murtagh, "A survey of recent advances in hierarchical clustering algorithms",
+ * 1983): O(m^2) time, in place in an m x m matrix; the caller bounds m (audit: blocks of 1,024 rows, 4 MB).
  */
 #ifndef FW_PERSON_H
 #define FW_PERSON_H
@@ -12,8 +12,8 @@
 
 #define FW_NONE UINT32_MAX
 
-/* Rows grouped by label, ascending inside each: label l's rows are row[off[l]] .. row[off[l+1]-1]. Invalid rows are left
- * out, and so are rows whose label is FW_NONE. */
+/* Rows grouped by label, ascending inside each: label l's rows are row[off[l]] .. row[off[l+1]-1]. Invalid rows are
+ * left out, and so are rows whose label is FW_NONE. */
 typedef struct fw_groups {
     size_t labels;
     size_t *off;   /* labels + 1 */

@@ -40,21 +40,24 @@ static void clock_text(double seconds, char *out, size_t size)
 
 static void draw(double now)
 {
-    char line[256], left[32] = "";
+    char line[256], left[32] = "", count[64];
     double spent = now - bar.start, rate = spent > 0 ? (double)bar.done / spent : 0;
-    if (bar.total && rate > 0) clock_text((double)(bar.total - bar.done) / rate, left, sizeof left);
-    int percent = bar.total ? (int)(100.0 * (double)bar.done / (double)bar.total) : 0;
+    unsigned long done = (unsigned long)bar.done, total = (unsigned long)bar.total;
+    if (total && rate > 0) clock_text((double)(total - done) / rate, left, sizeof left);
+    int percent = total ? (int)(100.0 * (double)done / (double)total) : 0;
+    const char *glue = *left ? ", left " : "";
     int n;
-    if (bar.tty) {
-        char track[25];
-        int full = percent * 24 / 100;
-        for (int i = 0; i < 24; i++) track[i] = i < full ? '#' : '.';
-        track[24] = 0;
-        n = snprintf(line, sizeof line, "\r\x1b[K%-9s [%s] %3d%% %lu/%lu %s, %.0f/s%s%s", bar.what, track, percent,
-                     (unsigned long)bar.done, (unsigned long)bar.total, bar.unit, rate, *left ? ", left " : "", left);
+    if (!bar.tty) {
+        if (total) snprintf(count, sizeof count, "%lu of %lu", done, total);
+        else snprintf(count, sizeof count, "%lu", done); /* nobody knows yet how many there are */
+        n = snprintf(line, sizeof line, "%s: %s %s, %.0f/s%s%s\n", bar.what, count, bar.unit, rate, glue, left);
+    } else if (!total) {
+        n = snprintf(line, sizeof line, "\r\x1b[K%-9s %lu %s, %.0f/s", bar.what, done, bar.unit, rate);
     } else {
-        n = snprintf(line, sizeof line, "%s: %lu of %lu %s, %.0f/s%s%s\n", bar.what, (unsigned long)bar.done,
-                     (unsigned long)bar.total, bar.unit, rate, *left ? ", left " : "", left);
+        char track[25] = "........................";
+        memset(track, '#', (size_t)(percent * 24 / 100));
+        n = snprintf(line, sizeof line, "\r\x1b[K%-9s [%s] %3d%% %lu/%lu %s, %.0f/s%s%s", bar.what, track, percent, done,
+                     total, bar.unit, rate, glue, left);
     }
     put(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
     bar.drawn = now;

@@ -1,206 +1,91 @@
-#include "source.h"
 #include "file.h"
-#include "log.h"
-#include "text.h"
+#include "source_impl.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-#define MAX_DEPTH 64 /* folders inside folders; also what ends a loop of links */
+static const fw_scheme *const formats[] = {&fw_scheme_dir, &fw_scheme_list, &fw_scheme_rec,
+                                           &fw_scheme_tar, &fw_scheme_zip,  &fw_scheme_tsv};
 
-typedef struct level {
-    fw_names names;
-    size_t at;
-    size_t path_len; /* length of `rel` before this level's names */
-} level;
-
-struct fw_source {
-    char *spec, *root, *real_root;
-    fw_source_opts opts;
-    uint64_t skipped_files, skipped_links;
-    fw_buf rel, label; /* current record */
-    level stack[MAX_DEPTH];
-    int depth;
-    FILE *list;
-    char *line;
-    size_t line_cap;
-    uint64_t line_no;
-};
-
-/* Formats that cannot be decoded are taken in too, so that the report can say `unsupported` instead of nothing. */
-static bool has_image_extension(const char *name)
+static const fw_scheme *by_scheme(const char *text)
 {
-    static const char *const known[] = {"jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "gif", "tif", "tiff", "heic", "avif"};
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && i < FW_COUNT(known); i++)
-        if (!strcasecmp(dot + 1, known[i])) return true;
-    return false;
-}
-
-static fw_source *open_failed(fw_source *s)
-{
-    fw_source_close(s);
+    const char *colon = strchr(text, ':');
+    for (size_t i = 0; colon && i < FW_COUNT(formats); i++)
+        if (strlen(formats[i]->scheme) == (size_t)(colon - text) &&
+            !strncmp(formats[i]->scheme, text, (size_t)(colon - text)))
+            return formats[i];
     return NULL;
 }
 
-static int push_folder(fw_source *s, fw_err *e)
+bool fw_source_has_scheme(const char *text)
 {
-    if (s->depth == MAX_DEPTH)
-        return fw_fail(e, FW_EFAIL, "read source '%s': folders nested more than %d deep at '%s'", s->spec, MAX_DEPTH,
-                       s->rel.data);
-    char *path = fw_format("%s/%s", s->root, s->rel.len ? s->rel.data : "");
-    level *l = &s->stack[s->depth];
-    int rc = fw_list_dir(path, &l->names, e);
-    fw_free(path);
-    if (rc) return rc;
-    if (s->rel.len) fw_buf_puts(&s->rel, "/");
-    l->at = 0;
-    l->path_len = s->rel.len;
-    s->depth++;
-    return FW_OK;
+    return by_scheme(text) != NULL;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n > m && !strcasecmp(text + n - m, end);
+}
+
+/* A bare path: a folder, or a file whose name tells; anything else is a list. */
+static const fw_scheme *guess(const char *path)
+{
+    static const struct {
+        const char *end;
+        const fw_scheme *format;
+    } known[] = {{".rec", &fw_scheme_rec},     {".tar", &fw_scheme_tar},     {".tar.gz", &fw_scheme_tar},
+                 {".tgz", &fw_scheme_tar},     {".tar.zst", &fw_scheme_tar}, {".tar.xz", &fw_scheme_tar},
+                 {".tar.bz2", &fw_scheme_tar}, {".zip", &fw_scheme_zip},     {".tsv", &fw_scheme_tsv},
+                 {".tsv.gz", &fw_scheme_tsv},  {".tsv.zst", &fw_scheme_tsv}};
+    if (fw_is_dir(path)) return &fw_scheme_dir;
+    for (size_t i = 0; i < FW_COUNT(known); i++)
+        if (ends_with(path, known[i].end)) return known[i].format;
+    return &fw_scheme_list;
 }
 
 fw_source *fw_source_open(const char *spec, const fw_source_opts *o, fw_err *e)
 {
     fw_source *s = FW_NEW(fw_source);
+    const fw_scheme *f = by_scheme(spec);
     s->opts = *o;
-    fw_buf_puts(&s->rel, "");
-    bool dir = !strncmp(spec, "dir:", 4), list = !strncmp(spec, "list:", 5);
-    const char *path = dir ? spec + 4 : list ? spec + 5 : spec;
-    if (!dir && !list) dir = fw_is_dir(path), list = !dir;
-    s->real_root = realpath(path, NULL);
-    if (!s->real_root) {
-        fw_fail(e, FW_EUSAGE, "open source '%s': %s; give dir:FOLDER or list:FILE", spec, strerror(errno));
-        return open_failed(s);
-    }
-    s->spec = fw_format("%s:%s", dir ? "dir" : "list", s->real_root);
-    s->root = fw_strdup(s->real_root);
-    if (dir && !fw_is_dir(path)) {
-        fw_fail(e, FW_EUSAGE, "open source '%s': not a folder", spec);
-        return open_failed(s);
-    }
-    if (dir) return push_folder(s, e) ? open_failed(s) : s;
-    *strrchr(s->root, '/') = 0; /* list: paths are relative to the folder of the file */
-    s->list = fw_is_dir(path) ? NULL : fopen(path, "re");
-    if (s->list) return s;
-    fw_fail(e, FW_EUSAGE, "open source '%s': cannot read it as a list file", spec);
-    return open_failed(s);
+    s->opts.tar_field = o->tar_field ? fw_strdup(o->tar_field) : NULL;
+    s->opts.tsv_key = o->tsv_key ? fw_strdup(o->tsv_key) : NULL;
+    fw_buf_puts(&s->key, "");
+    fw_buf_puts(&s->label, "");
+    s->format = f ? f : guess(spec);
+    if (!s->format->open(s, f ? strchr(spec, ':') + 1 : spec, e)) return s;
+    fw_source_close(s);
+    return NULL;
 }
 
 void fw_source_close(fw_source *s)
 {
     if (!s) return;
-    while (s->depth) fw_names_free(&s->stack[--s->depth].names);
-    if (s->list) fclose(s->list);
-    free(s->line);
-    free(s->real_root);
-    fw_free(s->root);
+    s->format->close(s);
+    fw_free((void *)s->opts.tar_field);
+    fw_free((void *)s->opts.tsv_key);
     fw_free(s->spec);
-    fw_buf_free(&s->rel);
+    fw_buf_free(&s->key);
     fw_buf_free(&s->label);
     fw_free(s);
 }
 
-static bool link_stays_inside(const fw_source *s, const char *path)
-{
-    char *real = realpath(path, NULL);
-    size_t n = strlen(s->real_root);
-    bool inside = real && !strncmp(real, s->real_root, n) && (real[n] == '/' || !real[n]);
-    free(real);
-    return inside;
-}
-
-enum what { SKIP, FOLDER, FILE_RECORD };
-
-/* Links to files inside the source are files; links to folders inside it would show the same photos twice. */
-static enum what classify(fw_source *s, const char *path, const char *name, struct stat *st)
-{
-    if (lstat(path, st)) return SKIP;
-    bool link = S_ISLNK(st->st_mode);
-    if (link) {
-        bool inside = link_stays_inside(s, path);
-        if (stat(path, st) || (!inside && !s->opts.outside_links) || (inside && S_ISDIR(st->st_mode))) {
-            s->skipped_links++;
-            return SKIP;
-        }
-    }
-    if (S_ISDIR(st->st_mode)) return FOLDER;
-    if (S_ISREG(st->st_mode) && has_image_extension(name)) return FILE_RECORD;
-    s->skipped_files++;
-    return SKIP;
-}
-
-static void fill(fw_source *s, const struct stat *st, fw_record *r)
-{
-    r->path = s->rel.data;
-    r->label = s->opts.no_labels ? "" : s->label.data;
-    r->bytes = (uint64_t)st->st_size;
-    r->mtime = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
-}
-
-static int next_in_folders(fw_source *s, fw_record *r, fw_err *e)
-{
-    while (s->depth) {
-        level *l = &s->stack[s->depth - 1];
-        if (l->at == l->names.n) {
-            fw_names_free(&l->names);
-            s->depth--;
-            continue;
-        }
-        const char *name = l->names.name[l->at++];
-        if (name[0] == '.') continue; /* .DS_Store, .git and their like */
-        s->rel.len = l->path_len;
-        fw_buf_puts(&s->rel, name);
-        char *path = fw_format("%s/%s", s->root, s->rel.data);
-        struct stat st;
-        enum what what = classify(s, path, name, &st);
-        fw_free(path);
-        if (what == FOLDER && push_folder(s, e)) return -1;
-        if (what != FILE_RECORD) continue;
-        s->label.len = 0;
-        fw_buf_add(&s->label, s->rel.data, l->path_len ? l->path_len - 1 : 0);
-        fill(s, &st, r);
-        return 1;
-    }
-    return 0;
-}
-
-static int next_in_list(fw_source *s, fw_record *r, fw_err *e)
-{
-    for (;;) {
-        ssize_t n = getline(&s->line, &s->line_cap, s->list);
-        if (n < 0) return ferror(s->list) ? (fw_fail_errno(e, "read list '%s'", s->spec), -1) : 0;
-        s->line_no++;
-        while (n && (s->line[n - 1] == '\n' || s->line[n - 1] == '\r')) s->line[--n] = 0;
-        if (!n) continue;
-        char *tab = strrchr(s->line, '\t');
-        if (strlen(s->line) != (size_t)n || tab == s->line) {
-            fw_fail(e, FW_EUSAGE, "list '%s' line %llu: expected 'path TAB label'", s->spec, (unsigned long long)s->line_no);
-            return -1;
-        }
-        if (tab) *tab = 0;
-        s->rel.len = s->label.len = 0;
-        if (tab) fw_text_unlist(tab + 1);
-        fw_text_unlist(s->line);
-        fw_buf_puts(&s->rel, s->line);
-        fw_buf_puts(&s->label, tab ? tab + 1 : "");
-        char *path = fw_source_locate(s, s->rel.data);
-        struct stat st;
-        if (stat(path, &st)) memset(&st, 0, sizeof st); /* missing: it becomes an unreadable image, not an end */
-        fw_free(path);
-        fill(s, &st, r);
-        return 1;
-    }
-}
-
 int fw_source_next(fw_source *s, fw_record *r, fw_err *e)
 {
-    return s->list ? next_in_list(s, r, e) : next_in_folders(s, r, e);
+    *r = (fw_record){0};
+    s->key.len = s->label.len = 0;
+    fw_buf_puts(&s->key, "");
+    fw_buf_puts(&s->label, "");
+    int got = s->format->next(s, &r->bytes, &r->mtime, e);
+    r->path = s->key.data;
+    r->label = s->opts.no_labels ? "" : s->label.data;
+    return got;
 }
 
 void fw_source_skipped(const fw_source *s, uint64_t *files, uint64_t *links)
@@ -209,20 +94,121 @@ void fw_source_skipped(const fw_source *s, uint64_t *files, uint64_t *links)
     *links = s->skipped_links;
 }
 
-char *fw_source_locate(const fw_source *s, const char *path)
-{
-    return path[0] == '/' && s->list ? fw_strdup(path) : fw_format("%s/%s", s->root, path);
-}
-
 int fw_source_read(const fw_source *s, const char *path, size_t max, char **bytes, size_t *n, fw_err *e)
 {
-    char *full = fw_source_locate(s, path);
-    int rc = fw_file_read(full, max, bytes, n, e);
-    fw_free(full);
-    return rc;
+    return s->format->read(s, path, max, bytes, n, e);
+}
+
+int fw_source_find(const fw_source *s, const char *path, uint64_t *bytes, int64_t *mtime, fw_err *e)
+{
+    return s->format->find(s, path, bytes, mtime, e);
+}
+
+char *fw_source_locate(const fw_source *s, const char *path)
+{
+    return s->format->locate(s, path);
+}
+
+char *fw_source_file(const fw_source *s, const char *path)
+{
+    return s->format->file ? s->format->file(s, path) : NULL;
 }
 
 const char *fw_source_spec(const fw_source *s)
 {
     return s->spec;
+}
+
+/* ---- shared by the formats --------------------------------------------------------------------------------------- */
+
+bool fw_image_name(const char *name)
+{
+    static const char *const known[] = {"jpg", "jpeg", "jpe", "jfif", "png",  "webp",
+                                        "bmp", "gif",  "tif", "tiff", "heic", "avif"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < FW_COUNT(known); i++)
+        if (!strcasecmp(dot + 1, known[i])) return true;
+    return false;
+}
+
+char *fw_copy_bytes(const void *bytes, size_t n)
+{
+    char *copy = malloc(n + 1);
+    if (!copy) return NULL;
+    if (n) memcpy(copy, bytes, n);
+    copy[n] = 0;
+    return copy;
+}
+
+int fw_bytes_open(fw_bytes *f, const char *path, fw_err *e)
+{
+    struct stat st;
+    f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* O_NONBLOCK: a FIFO must not hang us */
+    if (f->fd < 0) return fw_fail_errno(e, "open '%s'", path);
+    f->path = fw_strdup(path);
+    if (fstat(f->fd, &st)) return fw_fail_errno(e, "stat '%s'", path);
+    if (!S_ISREG(st.st_mode)) return fw_fail(e, FW_EUSAGE, "open '%s': not a regular file", path);
+    f->size = (uint64_t)st.st_size;
+    f->mtime = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+    return FW_OK;
+}
+
+int fw_bytes_read(const fw_bytes *f, uint64_t at, void *to, size_t n, fw_err *e)
+{
+    char *p = to;
+    if (at > f->size || n > f->size - at)
+        return fw_fail(e, FW_EFAIL, "read '%s': %zu bytes at offset %llu reach behind the end (%llu)", f->path, n,
+                       (unsigned long long)at, (unsigned long long)f->size);
+    while (n) {
+        ssize_t r = pread(f->fd, p, n, (off_t)at);
+        if (r < 0 && errno == EINTR) continue;
+        if (r < 0) return fw_fail_errno(e, "read '%s' at offset %llu", f->path, (unsigned long long)at);
+        if (!r)
+            return fw_fail(e, FW_EFAIL, "read '%s' at offset %llu: the file has shrunk", f->path,
+                           (unsigned long long)at);
+        p += r;
+        n -= (size_t)r;
+        at += (uint64_t)r;
+    }
+    return FW_OK;
+}
+
+void fw_bytes_close(fw_bytes *f)
+{
+    if (f->path && f->fd >= 0) close(f->fd);
+    fw_free(f->path);
+    *f = (fw_bytes){.fd = -1};
+}
+
+bool fw_key_number(const char *key, uint64_t *out)
+{
+    uint64_t v = 0;
+    size_t n = strspn(key, "0123456789");
+    if (!n || n > 19 || key[n] || (key[0] == '0' && n > 1)) return false; /* 19 digits cannot overflow */
+    for (size_t i = 0; i < n; i++) v = v * 10 + (uint64_t)(key[i] - '0');
+    *out = v;
+    return true;
+}
+
+int fw_no_record(const fw_source *s, const char *key, fw_err *e)
+{
+    return fw_fail(e, FW_EFAIL, "source '%s': no record '%s'", s->spec, key);
+}
+
+char *fw_source_file_path(const char *scheme, const char *path, fw_err *e)
+{
+    char *real = realpath(path, NULL);
+    if (!real)
+        fw_fail(e, FW_EUSAGE, "open source '%s:%s': %s", scheme, path, strerror(errno));
+    else if (fw_is_dir(real))
+        fw_fail(e, FW_EUSAGE, "open source '%s:%s': a folder, not a file", scheme, path);
+    else
+        return real;
+    free(real);
+    return NULL;
+}
+
+char *fw_locate_inside(const char *file, const char *key)
+{
+    return *key ? fw_format("%s#%s", file, key) : fw_strdup("");
 }

@@ -1,12 +1,24 @@
-/* source: where images come from. One interface over folders, lists and (later) archives.
+/* source: where images come from. One interface over folders, lists, RecordIO, archives, TSV, benchmark sets and
+ * embeddings; each is read in place: nothing is unpacked, and the bytes of a record are those that were put in.
  *
- *   dir:PATH   every image file below PATH; label = the folder that holds it, relative to PATH ("" directly in PATH)
- *   list:FILE  lines "path TAB label"; paths relative to FILE's folder (or absolute); \xNN and \\ as in lib/text.h
- *   PATH       guessed: a folder is dir:, a file is list:
+ *   dir:PATH    every image file below PATH; label = the folder that holds it, relative to PATH ("" directly in PATH)
+ *   list:FILE   lines "path TAB label"; paths relative to FILE's folder (or absolute); \xNN and \\ as in lib/text.h
+ *   list:FILE@SRC   the same, but the first field is a key of SRC (any of these): someone else's labels for its records
+ *   rec:FILE    MXNet RecordIO (FILE.rec and its .idx): source_rec.c
+ *   tar:GLOB, zip:GLOB   archives of identity folders, or WebDataset shards: source_archive.c
+ *   tsv:FILE    MS-Celeb-1M: columns with a base64 image, plain or compressed: source_tsv.c
+ *   bin:FILE    an InsightFace verification set: source_bin.h
+ *   npy:FILE,LABELS  feat:FILE,META   embeddings instead of photos: source_vectors.c
+ *   NAME=SRC    (several, a line each) one dataset from several sources; keys and labels begin with "NAME/"
+ *   PATH        guessed: a folder is dir:, a file goes by the end of its name, else it is list:
  *
- * fw_source_next walks the records in an order that depends only on the names (byte order, folder by folder), holding one
- * folder's names per level: memory does not grow with the dataset. fw_source_read fetches one record by its path and is
- * safe from several threads; it never needs the walk. Names are bytes: any but NUL and '/' are accepted.
+ * A record has a key (`path`): the file's path, the index number of a rec, the member path in an archive, the line
+ * number or the key column of a TSV. fw_source_next walks the records in an order that depends only on the data (names
+ * in byte order, or as they stand in the file). fw_source_read fetches one record by its key and is safe from several
+ * threads, during the walk too; it never needs the walk. Keys are bytes: any but NUL.
+ *
+ * Memory: one folder's names per level (dir), nothing (list), 8..24 bytes per record (the others), plus the records in
+ * hand. Headers are not believed: a size is checked against the file and against `max` before memory is asked for.
  */
 #ifndef FW_SOURCE_H
 #define FW_SOURCE_H
@@ -14,18 +26,23 @@
 #include "base.h"
 
 typedef struct fw_record {
-    const char *path;  /* relative to the source; valid until the next call */
+    const char *path;  /* the key; valid until the next call */
     const char *label; /* "" when unlabelled; same lifetime */
-    uint64_t bytes;    /* size on disk, 0 if it is missing */
+    uint64_t bytes;    /* size of the record, 0 if it is missing */
     int64_t mtime;     /* ns since the epoch: size and mtime unchanged means: not read again */
 } fw_record;
 
 typedef struct fw_source_opts {
-    bool outside_links; /* follow symbolic links that leave the source */
-    bool no_labels;     /* every label is "" */
+    bool outside_links;    /* dir: follow symbolic links that leave the source */
+    bool no_labels;        /* every label is "" */
+    const char *tar_field; /* tar, zip: field of KEY.json that holds the label; NULL: "label" */
+    const char *tsv_key;   /* tsv: columns of the key, "1,2,5", joined by '/'; NULL or "0": the line number */
+    int tsv_label;         /* tsv: column of the label, from 1; -1: none; 0: the default, 1 */
+    int tsv_image;         /* tsv: column of the image; 0: the last */
 } fw_source_opts;
 
 typedef struct fw_source fw_source;
+/* Texts in `o` are copied. */
 fw_source *fw_source_open(const char *spec, const fw_source_opts *o, fw_err *e);
 void fw_source_close(fw_source *s);
 
@@ -36,9 +53,15 @@ void fw_source_skipped(const fw_source *s, uint64_t *files, uint64_t *links);
 
 /* All bytes of a record, at most `max`; the caller frees *bytes. A missing or too large record is an error in *e. */
 int fw_source_read(const fw_source *s, const char *path, size_t max, char **bytes, size_t *n, fw_err *e);
-/* Where a record lies on disk (for "show me the original"); the caller frees. */
+/* Size and time of a record. */
+int fw_source_find(const fw_source *s, const char *path, uint64_t *bytes, int64_t *mtime, fw_err *e);
+/* Where a record lies (for "show me the original"): a path, or "FILE#KEY" inside a file; the caller frees. */
 char *fw_source_locate(const fw_source *s, const char *path);
+/* The path of a record that is a file of its own (it can be linked to), else NULL; the caller frees. */
+char *fw_source_file(const fw_source *s, const char *path);
 /* Canonical form, "dir:/data/lfw": what the workspace remembers. Borrowed. */
 const char *fw_source_spec(const fw_source *s);
+/* Does the text begin with "SCHEME:" of a format that is read here? */
+bool fw_source_has_scheme(const char *text);
 
 #endif

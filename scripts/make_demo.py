@@ -186,9 +186,11 @@ class Export:
         self.images = {r["path"]: r for r in rows(folder / "images.csv")}
         self.identities = {r["label"]: r for r in rows(folder / "identities.csv")}
         self.overlap = rows(folder / "overlap.csv")
-        self.groups = {}
+        self.groups, self.spare = {}, set()
         for r in rows(folder / "duplicates.csv"):
             self.groups.setdefault(r["group"], set()).add(r["path"])
+            if r["kept"] != "yes":
+                self.spare.add(r["path"])
 
     def image(self, path):
         return self.images.get(path, {"verdict": "missing", "status": "missing", "reasons": "", "new_label": "", "score": ""})
@@ -213,7 +215,9 @@ def found(e, truth, p):
         return image["verdict"] in ("remove", "review") and bool(reasons & {"mislabeled", "outlier"})
     if kind in ("stranger", "no person"):
         return image["verdict"] in ("remove", "review")
-    if kind in ("near duplicate", "exact duplicate"):
+    if kind == "near duplicate":  # listed, one of the two at most as the one to keep; removed only on request
+        return e.grouped(p["path"], p["of"]) and bool({p["path"], p["of"]} & e.spare)
+    if kind == "exact duplicate":
         kept = [q for q in (p["path"], p["of"]) if e.image(q)["verdict"] in ("keep", "relabel")]
         return (e.grouped(p["path"], p["of"]) and len(kept) == 1 and
                 same_person(truth, e.image(kept[0])["new_label"] or kept[0].split("/")[0], p["person"]))

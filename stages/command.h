@@ -21,6 +21,7 @@ typedef struct fw_command {
 } fw_command;
 
 int fw_cmd_run(const fw_args *a, fw_err *e);
+int fw_cmd_ingest(const fw_args *a, fw_err *e);
 int fw_cmd_stage(const fw_args *a, const char *stage, fw_err *e);
 int fw_cmd_status(const fw_args *a, fw_err *e);
 int fw_cmd_gc(const fw_args *a, fw_err *e);

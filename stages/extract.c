@@ -204,6 +204,7 @@ static int map_channel(pass *p, job *j, int s, fw_err *e)
     } else if (!rc && c->values.rows != sh->rows) {
         rc = fw_fail(e, FW_EFAIL, "column '%s': %zu rows for %zu images", path, c->values.rows, sh->rows);
     }
+    if (rc == FW_EFAIL) fw_context(e, "result '%s' is damaged; remove that folder and run again", dir);
     fw_free(path);
     fw_free(dir);
     return rc;

@@ -14,6 +14,7 @@ static int cmd_version(const fw_args *a, fw_err *e);
 
 static const fw_command commands[] = {
     {"run", "--input SRC --work DIR [--benchmark NAME=SRC]... [--export DIR]", "every stage, from photos to report and export; resumes", fw_cmd_run},
+    {"ingest", "--input SRC --work DIR [--benchmark NAME=SRC]...", "look through the sources and seal what is new", fw_cmd_ingest},
     {"status", "--work DIR", "what is done, and what a re-run would do", fw_cmd_status},
     {"report", "--work DIR", "write the HTML report again", fw_cmd_report},
     {"export", "--work DIR --out DIR [--all] [--format csv|json]", "write the cleaned lists and tables", fw_cmd_export},

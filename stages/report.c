@@ -18,15 +18,18 @@ enum { STRETCH = 100 };
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------ */
 
-json_t *fw_rp_real(double x) {
+json_t *fw_rp_real(double x)
+{
     return isfinite(x) ? json_real(x) : json_null();
 }
 
-void fw_rp_column(json_t *object, const char *name, json_t **column) {
+void fw_rp_column(json_t *object, const char *name, json_t **column)
+{
     json_object_set_new(object, name, *column = json_array());
 }
 
-json_t *fw_rp_text(const char *s, size_t n, json_t *hex, size_t index) {
+json_t *fw_rp_text(const char *s, size_t n, json_t *hex, size_t index)
+{
     fw_buf safe = {0}, digits = {0};
     fw_buf_puts(&safe, "");
     fw_text_utf8(&safe, s, n);
@@ -42,13 +45,15 @@ json_t *fw_rp_text(const char *s, size_t n, json_t *hex, size_t index) {
     return j;
 }
 
-static int write_chunk(const char *text, size_t n, void *user) {
+static int write_chunk(const char *text, size_t n, void *user)
+{
     fw_out_write(user, text, n);
     return 0;
 }
 
 /* ASCII with every slash escaped: no </script>, no U+2028, whatever the names are. */
-static int write_data(const char *path, const char *name, json_t *value, fw_err *e) {
+static int write_data(const char *path, const char *name, json_t *value, fw_err *e)
+{
     fw_outfile *o = fw_out_open(path, e);
     if (!o) return e->code;
     fw_out_printf(o, "fw.data(\"%s\", ", name);
@@ -59,14 +64,16 @@ static int write_data(const char *path, const char *name, json_t *value, fw_err 
     return ok ? FW_OK : fw_fail(e, FW_EFAIL, "write '%s': a value cannot be written as JSON", path);
 }
 
-static uint64_t size_of(const char *path) {
+static uint64_t size_of(const char *path)
+{
     FILE *f = fopen(path, "rb");
     long n = f && !fseek(f, 0, SEEK_END) ? ftell(f) : 0;
     if (f) fclose(f);
     return n > 0 ? (uint64_t)n : 0;
 }
 
-int fw_rp_put(fw_rp *r, const char *name, json_t *value, fw_err *e) {
+int fw_rp_put(fw_rp *r, const char *name, json_t *value, fw_err *e)
+{
     char *path = fw_format("%s/data/%s.js", r->dir, name);
     int rc = value ? write_data(path, name, value, e)
                    : fw_fail(e, FW_EFAIL, "write '%s': a value cannot be written as JSON", path);
@@ -78,7 +85,8 @@ int fw_rp_put(fw_rp *r, const char *name, json_t *value, fw_err *e) {
 
 /* ---- the page itself ------------------------------------------------------------------------------------------- */
 
-static int copy_file(fw_rp *r, const char *from, const char *name, fw_err *e) {
+static int copy_file(fw_rp *r, const char *from, const char *name, fw_err *e)
+{
     char *source = fw_format("%s/%s", from, name), *to = fw_format("%s/%s", r->dir, name), *bytes = NULL;
     size_t n;
     int rc = fw_file_read(source, 64 << 20, &bytes, &n, e);
@@ -90,7 +98,8 @@ static int copy_file(fw_rp *r, const char *from, const char *name, fw_err *e) {
     return rc;
 }
 
-static int copy_folder(fw_rp *r, const char *from, const char *folder, fw_err *e) {
+static int copy_folder(fw_rp *r, const char *from, const char *folder, fw_err *e)
+{
     fw_names names = {0};
     char *source = fw_format("%s/%s", from, folder), *to = fw_format("%s/%s", r->dir, folder);
     int rc = fw_mkdirs(to, e);
@@ -106,7 +115,8 @@ static int copy_folder(fw_rp *r, const char *from, const char *folder, fw_err *e
     return rc;
 }
 
-static int copy_page(fw_rp *r, fw_err *e) {
+static int copy_page(fw_rp *r, fw_err *e)
+{
     char *share = fw_share_dir(e);
     if (!share) return e->code;
     char *from = fw_format("%s/reports", share), *data = fw_format("%s/data", r->dir),
@@ -125,7 +135,8 @@ static int copy_page(fw_rp *r, fw_err *e) {
 
 /* ---- what goes in ---------------------------------------------------------------------------------------------- */
 
-static void take_queues(fw_rp *r) {
+static void take_queues(fw_rp *r)
+{
     bool open[FW_QUEUES], any = true;
     for (int q = 0; q < FW_QUEUES; q++) open[q] = r->queue[q].n > 0;
     while (any) {
@@ -141,7 +152,8 @@ static void take_queues(fw_rp *r) {
     }
 }
 
-static int write_all(fw_rp *r, fw_err *e) {
+static int write_all(fw_rp *r, fw_err *e)
+{
     FW_TRY(copy_page(r, e));
     r->face_limit = (size_t)((double)r->run->conf->report_max_bytes * 0.95 / FW_RP_FACE_BYTES);
     fw_rp_find(r);
@@ -156,7 +168,8 @@ static int write_all(fw_rp *r, fw_err *e) {
 }
 
 /* A folder cannot be replaced in one step; the moment between the two renames is the only one without a report. */
-static int put_in_place(const char *fresh, const char *root, fw_err *e) {
+static int put_in_place(const char *fresh, const char *root, fw_err *e)
+{
     char *place = fw_format("%s/report", root), *old = fw_format("%s/report.old", root);
     int rc = fw_remove_tree(old, e);
     if (!rc && fw_exists(place) && rename(place, old)) rc = fw_fail_errno(e, "rename '%s'", place);
@@ -168,7 +181,8 @@ static int put_in_place(const char *fresh, const char *root, fw_err *e) {
     return rc;
 }
 
-int fw_report(fw_run *run, fw_err *e) {
+int fw_report(fw_run *run, fw_err *e)
+{
     fw_rp r = {.run = run, .task = fw_run_reader(run)};
     double start = fw_now();
     r.dir = fw_format("%s/report.new", run->store->root);
@@ -185,7 +199,8 @@ int fw_report(fw_run *run, fw_err *e) {
     return rc ? fw_context(e, "report") : FW_OK;
 }
 
-int fw_cmd_report(const fw_args *a, fw_err *e) {
+int fw_cmd_report(const fw_args *a, fw_err *e)
+{
     fw_store *s;
     fw_run *r;
     int rc = fw_open_run(a, false, FW_LOCK_SHARED, &s, &r, e);

@@ -9,7 +9,8 @@
 /* 82: JPEG artefacts stay invisible at 112 pixels; 90 would make the sheets a third larger. */
 enum { SHEET_QUALITY = 82, SHEETS_AT_ONCE = 16 };
 
-uint32_t fw_rp_number(fw_rp *r, size_t set, size_t row) {
+uint32_t fw_rp_number(fw_rp *r, size_t set, size_t row)
+{
     uint32_t *no = &r->set[set].number[row];
     if (*no != FW_RP_NONE || r->faces >= r->face_limit) return *no;
     fw_reserve(&r->face, &r->face_cap, r->faces + 1, sizeof *r->face);
@@ -22,27 +23,31 @@ uint32_t fw_rp_number(fw_rp *r, size_t set, size_t row) {
 /* ---- data ------------------------------------------------------------------------------------------------------ */
 
 typedef struct columns {
-    json_t *path, *hex, *set, *id, *hash, *status, *why, *p, *sim, *other, *other_sim, *verdict, *flags, *to, *person,
-        *faces, *det, *quality, *brightness, *sharpness, *yaw, *pitch, *roll, *size, *box, *landmark;
+    json_t *path, *hex, *set, *row, *id, *hash, *status, *why, *p, *sim, *other, *other_sim, *verdict, *flags, *to,
+        *person, *faces, *det, *quality, *brightness, *sharpness, *yaw, *pitch, *roll, *size, *box, *landmark;
 } columns;
 
-static void put(json_t *column, json_t *value) {
+static void put(json_t *column, json_t *value)
+{
     json_array_append_new(column, value);
 }
 
-static json_t *rounded(const float *x, int n) {
+static json_t *rounded(const float *x, int n)
+{
     json_t *a = json_array();
     for (int i = 0; i < n; i++) put(a, json_integer(lrintf(x[i])));
     return a;
 }
 
-static json_t *known_identity(const fw_rp *r, uint32_t label) {
+static json_t *known_identity(const fw_rp *r, uint32_t label)
+{
     uint32_t no = label == FW_NO_LABEL ? FW_RP_NONE : r->id_no[label];
     return json_integer(no == FW_RP_NONE ? -1 : (json_int_t)no);
 }
 
 /* What is known of an image of any set. */
-static void put_picture(const fw_rp_set *s, size_t row, size_t index, columns *c) {
+static void put_picture(const fw_rp_set *s, size_t row, size_t index, columns *c)
+{
     size_t n, faces;
     const char *path = fw_view_path(s->v, row, &n);
     put(c->path, fw_rp_text(path, n, c->hex, index));
@@ -61,7 +66,8 @@ static void put_picture(const fw_rp_set *s, size_t row, size_t index, columns *c
         target < 0 ? json_null() : rounded((const float *)fw_col_many(s->landmark, row, &faces) + 10 * target, 10));
 }
 
-static void put_quality(const fw_rp_set *s, size_t row, columns *c) {
+static void put_quality(const fw_rp_set *s, size_t row, columns *c)
+{
     const float *m = fw_col_row(s->measures, row);
     bool measured = m[0] != 0 || m[1] != 0 || m[4] != 0; /* all zero: there was no crop */
     json_t **to[] = {&c->sharpness, &c->brightness, NULL, NULL, &c->det, &c->yaw, &c->pitch, &c->roll};
@@ -71,7 +77,8 @@ static void put_quality(const fw_rp_set *s, size_t row, columns *c) {
 }
 
 /* What the audit and the decision say; a benchmark's images are not judged. */
-static void put_judgement(const fw_rp *r, const fw_rp_face *f, columns *c) {
+static void put_judgement(const fw_rp *r, const fw_rp_face *f, columns *c)
+{
     size_t i = f->row;
     if (f->set) {
         put(c->id, json_integer(-1));
@@ -88,7 +95,8 @@ static void put_judgement(const fw_rp *r, const fw_rp_face *f, columns *c) {
     bool valid = fw_vectors_valid(r->vec, i);
     put(c->id, known_identity(r, r->v->label[i]));
     put(c->p, valid && r->v->label[i] != FW_NO_LABEL ? fw_rp_real(r->p[i]) : json_integer(-1));
-    put(c->sim, valid ? fw_rp_real(r->sim[i]) : json_null());
+    bool alone = r->v->label[i] == FW_NO_LABEL || r->id_images[r->v->label[i]] < 2; /* nothing to be similar to */
+    put(c->sim, valid && !alone ? fw_rp_real(r->sim[i]) : json_null());
     put(c->other, known_identity(r, r->other[i]));
     put(c->other_sim, valid ? fw_rp_real(r->other_sim[i]) : json_null());
     put(c->verdict, json_integer(r->verdict[i]));
@@ -97,7 +105,8 @@ static void put_judgement(const fw_rp *r, const fw_rp_face *f, columns *c) {
     put(c->person, json_integer(r->person[i]));
 }
 
-static void put_hash(const fw_rp *r, const fw_rp_face *f, columns *c) {
+static void put_hash(const fw_rp *r, const fw_rp_face *f, columns *c)
+{
     const fw_view *v = r->set[f->set].v;
     size_t s = fw_view_shard(v, f->row);
     const uint64_t *h = (const uint64_t *)v->shard[s]->hash.data + 2 * (f->row - v->base[s]);
@@ -106,13 +115,15 @@ static void put_hash(const fw_rp *r, const fw_rp_face *f, columns *c) {
     put(c->hash, json_string(hex));
 }
 
-static json_t *new_chunk(columns *c) {
+static json_t *new_chunk(columns *c)
+{
     json_t *o = json_object();
     struct {
         const char *name;
         json_t **to;
     } all[] = {{"path", &c->path},
                {"set", &c->set},
+               {"row", &c->row},
                {"id", &c->id},
                {"hash", &c->hash},
                {"status", &c->status},
@@ -141,13 +152,15 @@ static json_t *new_chunk(columns *c) {
     return o;
 }
 
-int fw_rp_write_faces(fw_rp *r, fw_err *e) {
+int fw_rp_write_faces(fw_rp *r, fw_err *e)
+{
     for (size_t first = 0; first < r->faces; first += FW_RP_CHUNK) {
         columns c = {0};
         json_t *o = new_chunk(&c);
         for (size_t k = first; k < r->faces && k < first + FW_RP_CHUNK; k++) {
             const fw_rp_face *f = &r->face[k];
             put(c.set, json_integer(f->set));
+            put(c.row, json_integer(f->row));
             put_picture(&r->set[f->set], f->row, k - first, &c);
             put_hash(r, f, &c);
             put_judgement(r, f, &c);
@@ -165,7 +178,8 @@ int fw_rp_write_faces(fw_rp *r, fw_err *e) {
 /* ---- thumbnails ------------------------------------------------------------------------------------------------ */
 
 /* The crop; without one the whole photo, made small. */
-static void draw_face(const fw_rp *r, const fw_rp_face *f, fw_sheet *sheet, int cell) {
+static void draw_face(const fw_rp *r, const fw_rp_face *f, fw_sheet *sheet, int cell)
+{
     const fw_rp_set *s = &r->set[f->set];
     size_t n;
     const void *crop = fw_col_blob(s->crop, f->row, &n);
@@ -183,7 +197,8 @@ static void draw_face(const fw_rp *r, const fw_rp_face *f, fw_sheet *sheet, int 
     fw_free(path);
 }
 
-static int make_sheet(const fw_rp *r, size_t sheet, fw_buf *out, fw_err *e) {
+static int make_sheet(const fw_rp *r, size_t sheet, fw_buf *out, fw_err *e)
+{
     fw_sheet s;
     size_t first = sheet * FW_RP_SHEET, n = r->faces - first < FW_RP_SHEET ? r->faces - first : FW_RP_SHEET;
     fw_sheet_init(&s, FW_RP_COLUMNS, FW_RP_SHEET / FW_RP_COLUMNS, FW_RP_CELL);
@@ -193,7 +208,8 @@ static int make_sheet(const fw_rp *r, size_t sheet, fw_buf *out, fw_err *e) {
     return rc;
 }
 
-static int write_sheet(fw_rp *r, size_t sheet, const fw_buf *b, fw_err *e) {
+static int write_sheet(fw_rp *r, size_t sheet, const fw_buf *b, fw_err *e)
+{
     char *path = fw_format("%s/sheets/%04zu.jpg", r->dir, sheet);
     fw_outfile *o = fw_out_open(path, e);
     int rc = o ? FW_OK : e->code;
@@ -208,7 +224,8 @@ static int write_sheet(fw_rp *r, size_t sheet, const fw_buf *b, fw_err *e) {
 }
 
 /* Sheets are made several at a time and written in order, until the report is full. */
-int fw_rp_write_sheets(fw_rp *r, fw_err *e) {
+int fw_rp_write_sheets(fw_rp *r, fw_err *e)
+{
     size_t sheets = (r->faces + FW_RP_SHEET - 1) / FW_RP_SHEET;
     bool full = false;
     for (size_t first = 0; first < sheets && !full; first += SHEETS_AT_ONCE) {

@@ -3,13 +3,15 @@
 
 #include <string.h>
 
-static const void *whole(fw_rp *r, const char *name, size_t rows, fw_err *e) {
+static const void *whole(fw_rp *r, const char *name, size_t rows, fw_err *e)
+{
     const fw_column *c = e->code ? NULL : fw_task_whole(&r->task, name, e);
     if (c && c->rows != rows) fw_fail(e, FW_EFAIL, "column '%s': %zu rows, expected %zu", name, c->rows, rows);
     return c && !e->code ? c->data : NULL;
 }
 
-static int load_images(fw_rp *r, fw_err *e) {
+static int load_images(fw_rp *r, fw_err *e)
+{
     size_t n = r->v->n;
     r->verdict = whole(r, "decide.verdict", n, e);
     r->flags = whole(r, "decide.flags", n, e);
@@ -27,7 +29,8 @@ static int load_images(fw_rp *r, fw_err *e) {
     return e->code;
 }
 
-static int load_identities(fw_rp *r, fw_err *e) {
+static int load_identities(fw_rp *r, fw_err *e)
+{
     size_t labels = r->v->labels;
     r->id_kept = whole(r, "decide.id_kept", labels, e);
     r->id_action = whole(r, "audit.id_action", labels, e);
@@ -37,7 +40,8 @@ static int load_identities(fw_rp *r, fw_err *e) {
     return e->code;
 }
 
-static int load_overlap(fw_rp *r, fw_err *e) {
+static int load_overlap(fw_rp *r, fw_err *e)
+{
     const fw_column *rows = fw_task_whole(&r->task, "overlap.row", e);
     if (!rows) return e->code;
     size_t m = r->findings = rows->rows;
@@ -51,7 +55,8 @@ static int load_overlap(fw_rp *r, fw_err *e) {
     return e->code;
 }
 
-static int load_set(fw_rp *r, fw_rp_set *s, const char *name, fw_err *e) {
+static int load_set(fw_rp *r, fw_rp_set *s, const char *name, fw_err *e)
+{
     struct {
         fw_cols **to;
         const char *column;
@@ -71,7 +76,8 @@ static int load_set(fw_rp *r, fw_rp_set *s, const char *name, fw_err *e) {
 }
 
 /* Counting sort of the living rows by key (FW_NO_LABEL: in no group). */
-static fw_rp_groups group_rows(const fw_view *v, const uint32_t *key, size_t keys) {
+static fw_rp_groups group_rows(const fw_view *v, const uint32_t *key, size_t keys)
+{
     fw_rp_groups g = {.keys = keys, .begin = FW_ARRAY(size_t, keys + 1)};
     for (size_t i = 0; i < v->n; i++)
         if (v->alive[i] && key[i] != FW_NO_LABEL) g.begin[key[i] + 1]++;
@@ -85,7 +91,8 @@ static fw_rp_groups group_rows(const fw_view *v, const uint32_t *key, size_t key
     return g;
 }
 
-static void group_all(fw_rp *r) {
+static void group_all(fw_rp *r)
+{
     size_t groups = 0;
     for (size_t i = 0; i < r->v->n; i++)
         if (r->dup_group[i] != FW_NO_LABEL && r->dup_group[i] >= groups) groups = (size_t)r->dup_group[i] + 1;
@@ -98,7 +105,8 @@ static void group_all(fw_rp *r) {
     memset(r->id_no, 0xFF, r->v->labels * sizeof *r->id_no);
 }
 
-int fw_rp_load(fw_rp *r, fw_err *e) {
+int fw_rp_load(fw_rp *r, fw_err *e)
+{
     const char *const *bench;
     size_t benchmarks = fw_task_benchmarks(&r->task, &bench);
     r->set = FW_ARRAY(fw_rp_set, benchmarks + 1);
@@ -114,7 +122,8 @@ int fw_rp_load(fw_rp *r, fw_err *e) {
     return FW_OK;
 }
 
-void fw_rp_release(fw_rp *r) {
+void fw_rp_release(fw_rp *r)
+{
     for (size_t i = 0; i < r->sets; i++) fw_free(r->set[i].number);
     for (int q = 0; q < FW_QUEUES; q++) fw_free(r->queue[q].row);
     void *all[] = {r->set,  r->members.begin, r->members.row, r->copies.begin, r->copies.row, r->id_images,
@@ -122,7 +131,8 @@ void fw_rp_release(fw_rp *r) {
     for (size_t i = 0; i < FW_COUNT(all); i++) fw_free(all[i]);
 }
 
-int fw_rp_target(const fw_rp_set *s, size_t row, size_t *faces) {
+int fw_rp_target(const fw_rp_set *s, size_t row, size_t *faces)
+{
     int32_t t = *(const int32_t *)fw_col_row(s->target, row);
     fw_col_many(s->det, row, faces);
     return t >= 0 && (size_t)t < *faces ? t : -1;

@@ -19,7 +19,8 @@ typedef struct histogram {
     uint64_t before[BINS_MOST], after[BINS_MOST];
 } histogram;
 
-static void count_in(histogram *h, double x, bool stays) {
+static void count_in(histogram *h, double x, bool stays)
+{
     if (!isfinite(x)) return;
     int bin = (int)floor((x - h->from) / (h->to - h->from) * h->bins);
     bin = bin < 0 ? 0 : bin >= h->bins ? h->bins - 1 : bin; /* the outer bins hold what lies beyond */
@@ -27,14 +28,16 @@ static void count_in(histogram *h, double x, bool stays) {
     h->after[bin] += stays;
 }
 
-static json_t *counts_json(const uint64_t *n, int bins) {
+static json_t *counts_json(const uint64_t *n, int bins)
+{
     json_t *a = json_array();
     for (int i = 0; i < bins; i++) json_array_append_new(a, json_integer((json_int_t)n[i]));
     return a;
 }
 
 /* Total variation distance of the shares, 0..1. */
-static double shift_of(const histogram *h) {
+static double shift_of(const histogram *h)
+{
     double before = 0, after = 0, sum = 0;
     for (int i = 0; i < h->bins; i++) {
         before += (double)h->before[i];
@@ -45,19 +48,22 @@ static double shift_of(const histogram *h) {
     return sum / 2;
 }
 
-static json_t *histogram_json(const histogram *h, const char *key, const char *title, const char *unit) {
+static json_t *histogram_json(const histogram *h, const char *key, const char *title, const char *unit)
+{
     return json_pack("{s:s, s:s, s:s, s:f, s:f, s:o, s:o, s:f}", "key", key, "title", title, "unit", unit, "from",
                      h->from, "to", h->to, "before", counts_json(h->before, h->bins), "after",
                      counts_json(h->after, h->bins), "shift", shift_of(h));
 }
 
-static bool stays(const fw_rp *r, size_t row) {
+static bool stays(const fw_rp *r, size_t row)
+{
     return r->verdict[row] == FW_KEEP || r->verdict[row] == FW_RELABEL;
 }
 
 /* ---- counts ---------------------------------------------------------------------------------------------------- */
 
-static json_t *counts(const fw_rp *r) {
+static json_t *counts(const fw_rp *r)
+{
     uint64_t status[4] = {0}, verdict[4] = {0}, images = 0, multi = 0, identities = 0, left = 0;
     for (size_t i = 0; i < r->v->n; i++) {
         if (!r->v->alive[i]) continue;
@@ -81,13 +87,15 @@ static json_t *counts(const fw_rp *r) {
 
 /* ---- distributions --------------------------------------------------------------------------------------------- */
 
-static int size_bin(uint32_t n) {
+static int size_bin(uint32_t n)
+{
     int bin = 0;
     while (n > 1 && bin + 1 < SIZE_BINS) n = (n + 1) / 2, bin++; /* 1, 2, 3-4, 5-8, ... */
     return bin;
 }
 
-static json_t *sizes(const fw_rp *r) {
+static json_t *sizes(const fw_rp *r)
+{
     histogram h = {.bins = SIZE_BINS};
     json_t *names = json_array();
     for (size_t l = 0; l < r->v->labels; l++) {
@@ -105,7 +113,8 @@ static json_t *sizes(const fw_rp *r) {
                      shift_of(&h));
 }
 
-static json_t *distributions(const fw_rp *r) {
+static json_t *distributions(const fw_rp *r)
+{
     enum { P, QUALITY, YAW, PITCH, BRIGHTNESS, EYES, ALL };
     static const struct {
         const char *key, *title, *unit;
@@ -136,21 +145,24 @@ static json_t *distributions(const fw_rp *r) {
 
 /* ---- similarity of random pairs -------------------------------------------------------------------------------- */
 
-static double similarity(const fw_rp *r, size_t a, size_t b, float *x, float *y) {
+static double similarity(const fw_rp *r, size_t a, size_t b, float *x, float *y)
+{
     fw_vectors_get(r->vec, a, x);
     fw_vectors_get(r->vec, b, y);
     return fw_dot(x, y, r->vec->dim);
 }
 
 /* A random other member of a row's label, or the row itself. */
-static size_t companion(const fw_rp *r, fw_rng *g, size_t row) {
+static size_t companion(const fw_rp *r, fw_rng *g, size_t row)
+{
     uint32_t l = r->v->label[row];
     size_t n = l == FW_NO_LABEL ? 0 : r->id_images[l];
     return n ? r->members.row[r->members.begin[l] + fw_rng_below(g, n)] : row;
 }
 
 /* Same label and different label, of all labels as they were given; the seed is fixed. */
-static json_t *similarities(const fw_rp *r, json_t *marks) {
+static json_t *similarities(const fw_rp *r, json_t *marks)
+{
     histogram same = {SIM_FROM, SIM_TO, SIM_BINS, {0}, {0}}, other = same;
     fw_rng g = {20260101};
     size_t n = r->v->n;
@@ -171,7 +183,8 @@ static json_t *similarities(const fw_rp *r, json_t *marks) {
 
 /* ---- findings of the stages ------------------------------------------------------------------------------------ */
 
-static json_t *findings_of(fw_rp *r, const char *stage) {
+static json_t *findings_of(fw_rp *r, const char *stage)
+{
     fw_err none = {0};
     char *file = fw_format("%s.json", stage), *path = fw_task_file_of(&r->task, stage, file, &none);
     json_t *j = path ? json_load_file(path, 0, NULL) : NULL;
@@ -180,16 +193,18 @@ static json_t *findings_of(fw_rp *r, const char *stage) {
     return j;
 }
 
-/* Every {"value": number, "how": text} of a stage's findings is a threshold, named by where it stands. */
-static void add_thresholds(const char *name, json_t *j, json_t *out) {
+/* Every {"value": number, "found": text} of a stage's findings is a threshold, named by where it stands. */
+static void add_thresholds(const char *name, json_t *j, json_t *out)
+{
     const char *key;
-    json_t *value, *number = json_object_get(j, "value"), *how = json_object_get(j, "how");
+    json_t *value, *number = json_object_get(j, "value"), *found = json_object_get(j, "found");
     if (json_is_number(number)) {
         json_array_append_new(out, json_pack("{s:s, s:f, s:s}", "name", name, "value", json_number_value(number), "how",
-                                             json_is_string(how) ? json_string_value(how) : ""));
+                                             json_is_string(found) ? json_string_value(found) : ""));
         return;
     }
-    json_object_foreach(j, key, value) {
+    json_object_foreach(j, key, value)
+    {
         char *longer = !strcmp(key, "thresholds") ? fw_strdup(name) : fw_format("%s %s", name, key);
         for (char *c = longer; *c; c++)
             if (*c == '_') *c = ' ';
@@ -198,16 +213,22 @@ static void add_thresholds(const char *name, json_t *j, json_t *out) {
     }
 }
 
-static json_t *noise_of(json_t *audit) {
-    json_t *n = json_object_get(audit, "noise"), *rate = json_object_get(n, "rate");
-    return json_is_number(rate) ? json_incref(n) : json_null();
+static json_t *noise_of(json_t *audit)
+{
+    json_t *n = json_object_get(audit, "noise_rate"), *rate = json_object_get(n, "estimate"),
+           *within = json_object_get(n, "interval95");
+    if (!json_is_number(rate) || json_array_size(within) != 2) return json_null();
+    return json_pack("{s:O, s:O, s:O}", "rate", rate, "low", json_array_get(within, 0), "high",
+                     json_array_get(within, 1));
 }
 
 /* Thresholds on the cosine between two faces are drawn into the plot of similarities: those of the audit. */
-static json_t *marks_of(json_t *thresholds) {
+static json_t *marks_of(json_t *thresholds)
+{
     json_t *marks = json_array(), *t;
     size_t i;
-    json_array_foreach(thresholds, i, t) {
+    json_array_foreach(thresholds, i, t)
+    {
         const char *name = json_string_value(json_object_get(t, "name"));
         double value = json_number_value(json_object_get(t, "value"));
         if (!strncmp(name, "audit ", 6) && value > SIM_FROM && value < SIM_TO && json_array_size(marks) < 4)
@@ -218,7 +239,8 @@ static json_t *marks_of(json_t *thresholds) {
 
 /* ---- the record of the run ------------------------------------------------------------------------------------- */
 
-static json_t *stages_of(const fw_run *run) {
+static json_t *stages_of(const fw_run *run)
+{
     json_t *a = json_array();
     for (size_t i = 0; i < run->stages; i++)
         json_array_append_new(a, json_pack("{s:s, s:i, s:f, s:s}", "name", fw_stages[i]->name, "version",
@@ -227,11 +249,13 @@ static json_t *stages_of(const fw_run *run) {
     return a;
 }
 
-static json_t *text(const char *s) {
+static json_t *text(const char *s)
+{
     return fw_rp_text(s, strlen(s), NULL, 0);
 }
 
-static json_t *models_of(fw_rp *r) {
+static json_t *models_of(fw_rp *r)
+{
     json_t *a = json_array();
     for (size_t i = 0; fw_stages[i]; i++)
         for (size_t k = 0; fw_stages[i]->models && fw_stages[i]->models[k]; k++) {
@@ -245,11 +269,13 @@ static json_t *models_of(fw_rp *r) {
     return a;
 }
 
-static void add_setting(void *user, const char *name, const char *value) {
+static void add_setting(void *user, const char *name, const char *value)
+{
     json_object_set_new(user, name, text(value));
 }
 
-static json_t *settings_of(const fw_conf *c) {
+static json_t *settings_of(const fw_conf *c)
+{
     json_t *now = json_object(), *usual = json_object(), *a = json_array(), *value;
     const char *name;
     fw_conf *defaults = fw_conf_new();
@@ -264,7 +290,8 @@ static json_t *settings_of(const fw_conf *c) {
 }
 
 /* file:///folder/ of a source that lies in a folder, percent-encoded; null when the originals cannot be reached. */
-static json_t *base_of(const fw_source *s) {
+static json_t *base_of(const fw_source *s)
+{
     if (!s) return json_null();
     char *at = fw_source_locate(s, "");
     if (at[0] != '/') {
@@ -284,7 +311,8 @@ static json_t *base_of(const fw_source *s) {
     return j;
 }
 
-static json_t *sets_of(const fw_rp *r) {
+static json_t *sets_of(const fw_rp *r)
+{
     json_t *a = json_array();
     for (size_t i = 0; i < r->sets; i++)
         json_array_append_new(a, json_pack("{s:s, s:o, s:o, s:I}", "name", r->set[i].name, "source",
@@ -293,7 +321,8 @@ static json_t *sets_of(const fw_rp *r) {
     return a;
 }
 
-static json_t *queues_of(const fw_rp *r) {
+static json_t *queues_of(const fw_rp *r)
+{
     json_t *a = json_array();
     for (int q = 0; q < FW_QUEUES; q++)
         json_array_append_new(a, json_pack("{s:s, s:I, s:I}", "key", fw_rp_queue_names[q], "total",
@@ -301,7 +330,8 @@ static json_t *queues_of(const fw_rp *r) {
     return a;
 }
 
-int fw_rp_write_overview(fw_rp *r, fw_err *e) {
+int fw_rp_write_overview(fw_rp *r, fw_err *e)
+{
     static const char *const stage[] = {"audit", "dedupe", "overlap", "cluster"};
     json_t *thresholds = json_array(), *noise = NULL, *o = json_object();
     for (size_t i = 0; i < FW_COUNT(stage); i++) {

@@ -9,7 +9,8 @@
 /* A table of more than this many names would take long to load and search in a browser (100,000 are 10 MB). */
 enum { TABLE_MOST = 100000 };
 
-int64_t fw_rp_identity(fw_rp *r, uint32_t label) {
+int64_t fw_rp_identity(fw_rp *r, uint32_t label)
+{
     if (label == FW_NO_LABEL) return -1;
     if (r->id_no[label] != FW_RP_NONE) return r->id_no[label];
     size_t no = r->ids++;
@@ -23,7 +24,8 @@ int64_t fw_rp_identity(fw_rp *r, uint32_t label) {
 }
 
 /* Its faces nearest to the centre of its main person, of those that stay under the label. */
-static size_t best_rows(const fw_rp *r, uint32_t label, uint32_t out[FW_RP_BEST]) {
+static size_t best_rows(const fw_rp *r, uint32_t label, uint32_t out[FW_RP_BEST])
+{
     size_t n = 0;
     for (int pass = 0; pass < 2 && !n; pass++) /* an identity of which nothing stays shows what it has */
         for (size_t k = r->members.begin[label]; k < r->members.begin[label + 1]; k++) {
@@ -40,7 +42,8 @@ static size_t best_rows(const fw_rp *r, uint32_t label, uint32_t out[FW_RP_BEST]
     return n;
 }
 
-void fw_rp_show_identity(fw_rp *r, uint32_t label) {
+void fw_rp_show_identity(fw_rp *r, uint32_t label)
+{
     int64_t no = fw_rp_identity(r, label);
     if (no < 0 || r->best[no][0] != FW_RP_NONE) return;
     uint32_t row[FW_RP_BEST];
@@ -59,14 +62,16 @@ typedef struct doubtful {
     uint32_t row;
 } doubtful;
 
-static int by_p(const void *x, const void *y) {
+static int by_p(const void *x, const void *y)
+{
     const doubtful *a = x, *b = y;
     if (a->p != b->p) return a->p > b->p ? -1 : 1;
     return a->row < b->row ? -1 : a->row > b->row;
 }
 
 /* Rows of a label by falling P(wrong), at most FW_RP_PERSON; the caller frees. */
-static doubtful *rows_by_p(const fw_rp *r, uint32_t label, size_t *n) {
+static doubtful *rows_by_p(const fw_rp *r, uint32_t label, size_t *n)
+{
     size_t from = r->members.begin[label], count = r->members.begin[label + 1] - from;
     doubtful *d = FW_ARRAY(doubtful, count);
     for (size_t k = 0; k < count; k++) {
@@ -78,7 +83,8 @@ static doubtful *rows_by_p(const fw_rp *r, uint32_t label, size_t *n) {
     return d;
 }
 
-static bool take_person(fw_rp *r, uint32_t label) {
+static bool take_person(fw_rp *r, uint32_t label)
+{
     size_t n;
     if (r->faces + FW_RP_BEST >= r->face_limit) return false;
     fw_rp_show_identity(r, label);
@@ -89,7 +95,8 @@ static bool take_person(fw_rp *r, uint32_t label) {
     return true;
 }
 
-static uint32_t lost(const fw_rp *r, uint32_t label) {
+static uint32_t lost(const fw_rp *r, uint32_t label)
+{
     return r->id_images[label] > r->id_kept[label] ? r->id_images[label] - r->id_kept[label] : 0;
 }
 
@@ -97,14 +104,16 @@ typedef struct ranked {
     uint32_t label, lost, images;
 } ranked;
 
-static int by_change(const void *x, const void *y) {
+static int by_change(const void *x, const void *y)
+{
     const ranked *a = x, *b = y;
     if (a->lost != b->lost) return a->lost > b->lost ? -1 : 1;
     if (a->images != b->images) return a->images > b->images ? -1 : 1;
     return a->label < b->label ? -1 : a->label > b->label;
 }
 
-void fw_rp_take_people(fw_rp *r) {
+void fw_rp_take_people(fw_rp *r)
+{
     bool room = true;
     for (size_t no = 0; room && no < r->ids; no++) room = take_person(r, r->id_label[no]);
     size_t n = 0;
@@ -119,7 +128,8 @@ void fw_rp_take_people(fw_rp *r) {
     fw_free(rest);
 }
 
-static void base64(fw_buf *out, const uint8_t *b, size_t n) {
+static void base64(fw_buf *out, const uint8_t *b, size_t n)
+{
     static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < n; i += 3) {
         uint32_t x = (uint32_t)b[i] << 16 | (i + 1 < n ? (uint32_t)b[i + 1] << 8 : 0) | (i + 2 < n ? b[i + 2] : 0);
@@ -130,7 +140,8 @@ static void base64(fw_buf *out, const uint8_t *b, size_t n) {
 }
 
 /* Similarities of n rows as bytes, upper triangle. */
-static json_t *similarity_map(const fw_rp *r, const uint32_t *row, size_t n) {
+static json_t *similarity_map(const fw_rp *r, const uint32_t *row, size_t n)
+{
     int dim = r->vec->dim;
     float *x = FW_ARRAY(float, n *(size_t)dim);
     uint8_t *bytes = FW_ARRAY(uint8_t, n * n / 2 + 1);
@@ -150,7 +161,8 @@ static json_t *similarity_map(const fw_rp *r, const uint32_t *row, size_t n) {
     return j;
 }
 
-static json_t *page(const fw_rp *r, uint32_t label) {
+static json_t *page(const fw_rp *r, uint32_t label)
+{
     size_t n, mapped = 0;
     uint32_t rows[FW_RP_MAP];
     doubtful *d = rows_by_p(r, label, &n);
@@ -168,7 +180,8 @@ static json_t *page(const fw_rp *r, uint32_t label) {
                      (json_int_t)mapped, "map", similarity_map(r, rows, mapped));
 }
 
-int fw_rp_write_people(fw_rp *r, fw_err *e) {
+int fw_rp_write_people(fw_rp *r, fw_err *e)
+{
     for (size_t first = 0; first < r->ids; first += FW_RP_PEOPLE) {
         json_t *chunk = json_array();
         bool any = false;
@@ -192,14 +205,16 @@ typedef struct columns {
     json_t *name, *images, *kept, *cohesion, *action, *other, *score, *flagged, *best, *page;
 } columns;
 
-static json_int_t flagged(const fw_rp *r, uint32_t label) {
+static json_int_t flagged(const fw_rp *r, uint32_t label)
+{
     json_int_t n = 0;
     for (size_t k = r->members.begin[label]; k < r->members.begin[label + 1]; k++)
         n += (r->flags[r->members.row[k]] & (FW_FLAG_MISLABELED | FW_FLAG_OUTLIER)) != 0;
     return n;
 }
 
-static void put_identity(fw_rp *r, columns *c, json_t *hex, size_t no) {
+static void put_identity(fw_rp *r, columns *c, json_t *hex, size_t no)
+{
     uint32_t l = r->id_label[no], other = r->id_other[l];
     json_t *best = json_array();
     for (int k = 0; k < FW_RP_BEST && r->best[no][k] != FW_RP_NONE; k++)
@@ -208,7 +223,7 @@ static void put_identity(fw_rp *r, columns *c, json_t *hex, size_t no) {
     json_array_append_new(c->name, fw_rp_text(r->v->label_name[l], strlen(r->v->label_name[l]), hex, no));
     json_array_append_new(c->images, json_integer(r->id_images[l]));
     json_array_append_new(c->kept, json_integer(r->id_kept[l]));
-    json_array_append_new(c->cohesion, fw_rp_real(r->id_cohesion[l]));
+    json_array_append_new(c->cohesion, r->id_images[l] > 1 ? fw_rp_real(r->id_cohesion[l]) : json_null());
     json_array_append_new(c->action, json_integer(r->id_action[l]));
     json_array_append_new(c->other, json_integer(to == FW_RP_NONE ? -1 : (json_int_t)to));
     json_array_append_new(c->score, fw_rp_real(r->id_score[l]));
@@ -217,7 +232,8 @@ static void put_identity(fw_rp *r, columns *c, json_t *hex, size_t no) {
     json_array_append_new(c->page, json_integer(r->id_page[no]));
 }
 
-int fw_rp_write_identities(fw_rp *r, fw_err *e) {
+int fw_rp_write_identities(fw_rp *r, fw_err *e)
+{
     columns c;
     json_t *o = json_object(), *hex = json_object();
     struct {

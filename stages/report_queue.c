@@ -23,23 +23,27 @@
 const char *const fw_rp_queue_names[FW_QUEUES] = {"mislabeled", "outlier", "duplicate", "merge",
                                                   "split",      "overlap", "quality",   "unreadable"};
 
-static double doubt(double s) {
+static double doubt(double s)
+{
     return isfinite(s) ? 1 - fabs(2 * s - 1) : 0;
 }
 
-static int by_worth(const void *x, const void *y) {
+static int by_worth(const void *x, const void *y)
+{
     const fw_rp_row *a = x, *b = y;
     if (a->worth != b->worth) return a->worth > b->worth ? -1 : 1;
     return a->a < b->a ? -1 : a->a > b->a;
 }
 
 /* Keep the best `want` rows: when twice as many are there, sort and cut. Memory stays small, all rows are seen. */
-static void cut(fw_rp_list *q, size_t want) {
+static void cut(fw_rp_list *q, size_t want)
+{
     qsort(q->row, q->n, sizeof *q->row, by_worth);
     if (q->n > want) q->n = want;
 }
 
-static void add(fw_rp *r, int queue, size_t a, size_t b, double worth) {
+static void add(fw_rp *r, int queue, size_t a, size_t b, double worth)
+{
     fw_rp_list *q = &r->queue[queue];
     size_t want = (size_t)r->run->conf->report_queue;
     q->total++;
@@ -48,7 +52,8 @@ static void add(fw_rp *r, int queue, size_t a, size_t b, double worth) {
     q->row[q->n++] = (fw_rp_row){(uint32_t)a, (uint32_t)b, (float)worth};
 }
 
-static void find_in_images(fw_rp *r) {
+static void find_in_images(fw_rp *r)
+{
     for (size_t i = 0; i < r->v->n; i++) {
         if (!r->v->alive[i]) continue;
         uint8_t status = *(const uint8_t *)fw_col_row(r->set[0].status, i);
@@ -62,7 +67,8 @@ static void find_in_images(fw_rp *r) {
     }
 }
 
-static void find_duplicates(fw_rp *r) {
+static void find_duplicates(fw_rp *r)
+{
     for (size_t g = 0; g < r->copies.keys; g++) {
         size_t from = r->copies.begin[g], to = r->copies.begin[g + 1];
         if (to - from < 2) continue;
@@ -76,7 +82,8 @@ static void find_duplicates(fw_rp *r) {
     }
 }
 
-static void find_in_identities(fw_rp *r) {
+static void find_in_identities(fw_rp *r)
+{
     for (size_t l = 0; l < r->v->labels; l++) {
         if (!r->id_images[l]) continue;
         double images = r->id_images[l];
@@ -86,7 +93,8 @@ static void find_in_identities(fw_rp *r) {
     }
 }
 
-void fw_rp_find(fw_rp *r) {
+void fw_rp_find(fw_rp *r)
+{
     find_in_images(r);
     find_duplicates(r);
     find_in_identities(r);
@@ -98,7 +106,8 @@ void fw_rp_find(fw_rp *r) {
 /* ---- groups ---------------------------------------------------------------------------------------------------- */
 
 /* Members of a duplicate group to show: the kept one first, then in order; returns how many. */
-static size_t copies_of(const fw_rp *r, size_t g, uint32_t *out) {
+static size_t copies_of(const fw_rp *r, size_t g, uint32_t *out)
+{
     size_t n = 0;
     for (size_t k = r->copies.begin[g]; k < r->copies.begin[g + 1]; k++)
         if (r->dup_kept[r->copies.row[k]] && !n) out[n++] = r->copies.row[k];
@@ -110,7 +119,8 @@ static size_t copies_of(const fw_rp *r, size_t g, uint32_t *out) {
 
 /* Faces of the k-th person of a label (1: the main one), closest to the main person first for 1, in order for others;
  * the size of the whole part is *total. */
-static size_t part_of(const fw_rp *r, uint32_t label, uint32_t person, uint32_t *out, size_t *total) {
+static size_t part_of(const fw_rp *r, uint32_t label, uint32_t person, uint32_t *out, size_t *total)
+{
     size_t n = 0;
     *total = 0;
     for (size_t k = r->members.begin[label]; k < r->members.begin[label + 1]; k++) {
@@ -123,7 +133,8 @@ static size_t part_of(const fw_rp *r, uint32_t label, uint32_t person, uint32_t 
     return n;
 }
 
-static uint32_t people_of(const fw_rp *r, uint32_t label) {
+static uint32_t people_of(const fw_rp *r, uint32_t label)
+{
     uint32_t most = 1;
     for (size_t k = r->members.begin[label]; k < r->members.begin[label + 1]; k++)
         if (r->audit_person[r->members.row[k]] > most) most = r->audit_person[r->members.row[k]];
@@ -132,13 +143,15 @@ static uint32_t people_of(const fw_rp *r, uint32_t label) {
 
 /* ---- taking rows into the report ------------------------------------------------------------------------------- */
 
-static bool take_all(fw_rp *r, const uint32_t *row, size_t n) {
+static bool take_all(fw_rp *r, const uint32_t *row, size_t n)
+{
     bool ok = true;
     for (size_t i = 0; i < n; i++) ok = fw_rp_number(r, 0, row[i]) != FW_RP_NONE && ok;
     return ok;
 }
 
-static bool take_split(fw_rp *r, uint32_t label) {
+static bool take_split(fw_rp *r, uint32_t label)
+{
     uint32_t rows[FW_RP_MEMBERS], people = people_of(r, label);
     bool ok = true;
     for (uint32_t p = 1; p <= people; p++) {
@@ -148,7 +161,8 @@ static bool take_split(fw_rp *r, uint32_t label) {
     return ok;
 }
 
-bool fw_rp_take_row(fw_rp *r, int queue, size_t k) {
+bool fw_rp_take_row(fw_rp *r, int queue, size_t k)
+{
     const fw_rp_row *row = &r->queue[queue].row[k];
     uint32_t rows[FW_RP_MEMBERS];
     if (queue == FW_Q_MERGE) {
@@ -172,19 +186,22 @@ bool fw_rp_take_row(fw_rp *r, int queue, size_t k) {
 
 /* ---- writing --------------------------------------------------------------------------------------------------- */
 
-static void hash_of(const fw_rp *r, size_t set, size_t row, char hex[33]) {
+static void hash_of(const fw_rp *r, size_t set, size_t row, char hex[33])
+{
     const fw_view *v = r->set[set].v;
     size_t s = fw_view_shard(v, row);
     const uint64_t *h = (const uint64_t *)v->shard[s]->hash.data + 2 * (row - v->base[s]);
     fw_hash_hex((fw_hash){h[0], h[1]}, hex);
 }
 
-static json_t *face_no(const fw_rp *r, size_t set, size_t row) {
+static json_t *face_no(const fw_rp *r, size_t set, size_t row)
+{
     uint32_t f = r->set[set].number[row];
     return json_integer(f == FW_RP_NONE ? -1 : (json_int_t)f);
 }
 
-static json_t *key_pair(const char *a, const char *b) {
+static json_t *key_pair(const char *a, const char *b)
+{
     return strcmp(a, b) <= 0 ? json_sprintf("%s+%s", a, b) : json_sprintf("%s+%s", b, a);
 }
 
@@ -193,7 +210,8 @@ typedef struct columns { /* of a queue file; unused ones stay NULL */
         *blabel, *rule, *q, *status;
 } columns;
 
-static void put_image(fw_rp *r, columns *c, int queue, uint32_t row) {
+static void put_image(fw_rp *r, columns *c, int queue, uint32_t row)
+{
     char hex[33];
     hash_of(r, 0, row, hex);
     json_array_append_new(c->f, face_no(r, 0, row));
@@ -209,7 +227,8 @@ static void put_image(fw_rp *r, columns *c, int queue, uint32_t row) {
     json_array_append_new(c->to, json_integer(to == r->v->label[row] ? -1 : fw_rp_identity(r, to)));
 }
 
-static void put_copies(fw_rp *r, columns *c, uint32_t g) {
+static void put_copies(fw_rp *r, columns *c, uint32_t g)
+{
     uint32_t rows[FW_RP_MEMBERS];
     size_t n = copies_of(r, g, rows);
     json_t *members = json_array(), *kind = json_array(), *sim = json_array();
@@ -231,7 +250,8 @@ static void put_copies(fw_rp *r, columns *c, uint32_t g) {
     json_array_append_new(c->key, key_pair(low, high));
 }
 
-static void put_split(fw_rp *r, columns *c, uint32_t label) {
+static void put_split(fw_rp *r, columns *c, uint32_t label)
+{
     uint32_t rows[FW_RP_MEMBERS], people = people_of(r, label);
     json_t *groups = json_array(), *sizes = json_array();
     for (uint32_t p = 1; p <= people; p++) {
@@ -248,7 +268,8 @@ static void put_split(fw_rp *r, columns *c, uint32_t label) {
     json_array_append_new(c->score, fw_rp_real(r->id_score[label]));
 }
 
-static void put_overlap(fw_rp *r, columns *c, uint32_t k) {
+static void put_overlap(fw_rp *r, columns *c, uint32_t k)
+{
     char mine[33], theirs[33];
     size_t set = r->o_bench[k] + 1;
     const fw_view *b = r->set[set].v;
@@ -266,7 +287,8 @@ static void put_overlap(fw_rp *r, columns *c, uint32_t k) {
     json_array_append_new(c->key, json_sprintf("%s+%s", mine, theirs));
 }
 
-static void open_columns(json_t *o, columns *c, int queue) {
+static void open_columns(json_t *o, columns *c, int queue)
+{
     static const char *const wanted[FW_QUEUES] = {
         "f id p to worth key", "f id p to worth key",         "kept members kind sim size id worth key",
         "a b score worth",     "id groups sizes score worth", "f bf blabel sim score rule id worth key",
@@ -287,7 +309,8 @@ static void open_columns(json_t *o, columns *c, int queue) {
     fw_free(names);
 }
 
-int fw_rp_write_queue(fw_rp *r, int queue, fw_err *e) {
+int fw_rp_write_queue(fw_rp *r, int queue, fw_err *e)
+{
     columns c = {0};
     json_t *o = json_object();
     open_columns(o, &c, queue);

@@ -54,7 +54,12 @@ void fw_run_close(fw_run *r)
 
 static fw_source *open_source(const fw_run *r, const char *spec, fw_err *e)
 {
-    fw_source_opts o = {.outside_links = r->conf->ingest_outside_links, .no_labels = !strcmp(r->conf->ingest_label, "none")};
+    fw_source_opts o = {.outside_links = r->conf->ingest_outside_links,
+                        .no_labels = !strcmp(r->conf->ingest_label, "none"),
+                        .tar_field = r->conf->ingest_tar_field,
+                        .tsv_key = r->conf->ingest_tsv_key,
+                        .tsv_label = (int)r->conf->ingest_tsv_label,
+                        .tsv_image = (int)r->conf->ingest_tsv_image};
     return fw_source_open(spec, &o, e);
 }
 
@@ -200,7 +205,7 @@ static int try_source(const fw_args *a, const char *spec, fw_err *e)
 static int check_sources(const fw_args *a, fw_err *e)
 {
     char name[64];
-    const char *spec;
+    const char *spec = "";
     if (!a->work) return fw_fail(e, FW_EUSAGE, "--work DIR is missing");
     char *known = fw_format("%s/WORKSPACE", a->work);
     bool first = !fw_exists(known);
@@ -222,6 +227,18 @@ int fw_cmd_run(const fw_args *a, fw_err *e)
     int rc = fw_open_run(a, true, FW_LOCK_EXCLUSIVE, &s, &r, e);
     if (!rc && *a->conf->origin && !a->quiet) fw_log(FW_INFO, "settings that differ from the defaults:\n%s", a->conf->origin);
     if (!rc) rc = run_everything(r, a, e);
+    fw_close_run(s, r);
+    return rc;
+}
+
+int fw_cmd_ingest(const fw_args *a, fw_err *e)
+{
+    fw_store *s;
+    fw_run *r;
+    int rc = fw_open_run(a, true, FW_LOCK_EXCLUSIVE, &s, &r, e);
+    if (!rc) rc = fw_store_clean_tmp(s, e);
+    if (!rc) rc = ingest_all(r, a, e);
+    if (!rc) fw_log(FW_INFO, "ingest: %zu shards; peak memory %.0f MB", s->shards, (double)fw_peak_rss() / 1e6);
     fw_close_run(s, r);
     return rc;
 }

@@ -205,6 +205,7 @@ static int open_col_shard(fw_run *r, fw_cols *c, const fw_output *decl, size_t s
     }
     if (!rc && decl->arity == FW_ONE && c->values[s].rows != sh->rows)
         rc = fw_fail(e, FW_EFAIL, "column '%s': %zu rows for %zu images", path, c->values[s].rows, sh->rows);
+    if (rc == FW_EFAIL) fw_context(e, "result '%s' is damaged; remove that folder and run again", dir);
     fw_free(path);
     fw_free(dir);
     return rc;
@@ -318,6 +319,7 @@ const fw_column *fw_task_whole(fw_task *t, const char *column, fw_err *e)
     int rc = fw_exists(dir) ? fw_column_open_as(path, decl->type, decl->width, &got, e)
                             : fw_fail(e, FW_EUSAGE, "stage '%s' has not run; `facewash run` brings everything up to date",
                                       fw_stages[stage]->name);
+    if (rc == FW_EFAIL) fw_context(e, "result '%s' is damaged; remove that folder and run again", dir);
     fw_free(path);
     fw_free(dir);
     if (rc) return NULL;

@@ -2,7 +2,7 @@
 # Checks of the source text:  tests/check.sh layers|headers|format|scripts
 #
 #   layers    stages -> index -> lib, and each third-party library in one module only
-#   headers   every header compiles alone (CPPFLAGS as given by make)
+#   headers   every header compiles alone (with make's FW_CPPFLAGS)
 #   format    clang-format finds nothing to change (skipped without clang-format)
 #   scripts   shellcheck finds nothing in the shell scripts (skipped without shellcheck)
 set -uo pipefail
@@ -74,7 +74,7 @@ case $1 in
     headers)
         for header in lib/*.h index/*.h stages/*.h; do
             # shellcheck disable=SC2086 # flags are words
-            if ! ${CC:-cc} ${CPPFLAGS:-} -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -Wno-unused-function -fopenmp \
+            if ! ${CC:-cc} ${FW_CPPFLAGS:-} -D_GNU_SOURCE -std=gnu11 -Wall -Wextra -Werror -Wno-unused-function -fopenmp \
                 -fsyntax-only -x c "$header" 2>>"$out"; then
                 echo "$header" >>"$out"
             fi
@@ -97,7 +97,7 @@ case $1 in
         else
             mapfile -t scripts < <(git ls-files '*.sh' '*.bash' .ci/run 2>/dev/null)
             [ "${#scripts[@]}" -gt 0 ] || mapfile -t scripts < <(find . -name '*.sh' -not -path './build*')
-            shellcheck -x -S warning "${scripts[@]}" >"$out" 2>&1
+            shellcheck -x -s bash -S warning "${scripts[@]}" >"$out" 2>&1
             report "shellcheck"
         fi
         ;;

@@ -27,11 +27,11 @@ fw.svg = (tag, attributes, ...children) => {
   return node;
 };
 
-/* Control characters have no shape of their own; U+2400.. are pictures of them. Directional marks are shown too: a
- * name that contains them must not look like another. */
+/* Control characters have no shape of their own, and directional marks change how the rest looks: both are shown by
+ * number, so that a name that contains them cannot look like another. */
 fw.visible = (text) =>
-  text.replace(/[\u0000-\u001f\u007f]/g, (c) => (c === "\u007f" ? "\u2421" : String.fromCharCode(0x2400 + c.charCodeAt(0))))
-      .replace(/[\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]/g, (c) => "\u27e8U+" + c.charCodeAt(0).toString(16).toUpperCase() + "\u27e9");
+  text.replace(/[\u0000-\u001f\u007f\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]/g,
+    (c) => `\u27e8U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}\u27e9`);
 
 /* A name of the dataset, isolated from the direction of the text around it. */
 fw.name = (text, more) => fw.el("bdi.name", { title: fw.visible(text), ...more }, fw.visible(text) || "\u2205");

@@ -34,7 +34,7 @@
     if (!c) { fw.load(name).catch((e) => fw.say(e.message)); return null; }
     const i = f % size;
     return {
-      f, path: c.path[i], hex: c.hex[i], set: c.set[i], id: c.id[i], hash: c.hash[i], status: c.status[i], why: c.why[i],
+      f, path: c.path[i], hex: c.hex[i], set: c.set[i], row: c.row[i], id: c.id[i], hash: c.hash[i], status: c.status[i], why: c.why[i],
       p: c.p[i], sim: c.sim[i], other: c.other[i], otherSim: c.other_sim[i], verdict: c.verdict[i], flags: c.flags[i],
       to: c.to[i], person: c.person[i], faces: c.faces[i], det: c.det[i], quality: c.quality[i], brightness: c.brightness[i],
       sharpness: c.sharpness[i], yaw: c.yaw[i], pitch: c.pitch[i], roll: c.roll[i], size: c.size[i], box: c.box[i], landmark: c.landmark[i],
@@ -58,9 +58,10 @@
 
   /* The original photo as a URL: from the server when there is one, else from the disk when the source is a folder. */
   fw.photoUrl = (face) => {
-    if (fw.server) return `${fw.server.base}/photo/${face.set}/${face.hash}?f=${face.f}`;
-    const base = fw.report.sets[face.set].base;
+    if (fw.server) return `${fw.server.base}/photo/${face.set}/${face.row}/${face.hash}`;
+    let base = fw.report.sets[face.set].base;
     if (!base) return null;
+    if (face.path.startsWith("/")) base = "file://"; /* a list may name photos anywhere */
     if (face.hex) return base + face.hex.replace(/../g, "%$&").replace(/%2f/gi, "/");
     return base + face.path.split("/").map(encodeURIComponent).join("/");
   };

@@ -7,15 +7,23 @@
   const state = { items: new Map(), log: [], listeners: new Set(), saved: 0, backend: null };
   const known = new Set();
 
+  const counts = {}; /* standing decisions by queue */
   const take = (record) => {
     if (!record || record.format !== "facewash-decision-1" || typeof record.item !== "string" || known.has(record.id)) return false;
     known.add(record.id);
     state.log.push(record);
-    if (record.answer === "u") state.items.delete(record.item);
-    else state.items.set(record.item, record);
+    const old = state.items.get(record.item);
+    if (old) counts[old.queue]--;
+    state.items.delete(record.item);
+    if (record.answer !== "u") {
+      state.items.set(record.item, record);
+      counts[record.queue] = (counts[record.queue] || 0) + 1;
+    }
     return true;
   };
-  const tell = () => state.listeners.forEach((f) => f());
+  /* listeners hear which records are new */
+  const tell = (records) => state.listeners.forEach((f) => f(records));
+  const takeAll = (records) => { const fresh = records.filter(take); if (fresh.length) tell(fresh); return fresh; };
 
   /* ---- in this browser ---- */
   const wait = (request) => new Promise((done, fail) => { request.onsuccess = () => done(request.result); request.onerror = () => fail(request.error); });
@@ -30,7 +38,7 @@
     const store = (mode) => db.transaction("decisions", mode).objectStore("decisions");
     const read = async () => (await wait(store("readonly").index("workspace").getAll(workspace))).map((r) => r.record);
     window.addEventListener("storage", async (event) => {
-      if (event.key === "facewash.changed" && (await read()).filter(take).length) tell();
+      if (event.key === "facewash.changed") takeAll(await read());
     });
     return {
       where: "in this browser",
@@ -56,7 +64,7 @@
       return parseLines(text).records;
     };
     const poll = async () => {
-      try { if ((await read()).filter(take).length) tell(); } catch { /* tried again in a moment */ }
+      try { takeAll(await read()); } catch { /* tried again in a moment */ }
       setTimeout(poll, 2500);
     };
     setTimeout(poll, 2500);
@@ -86,26 +94,24 @@
     open: async () => {
       try {
         state.backend = await (fw.server ? serverLog() : browserLog(fw.report.workspace));
-        (await state.backend.read()).forEach(take);
+        takeAll(await state.backend.read());
       } catch (error) {
         state.backend = { where: "nowhere: this browser keeps nothing, save the file before you leave", append: async () => {} };
         console.warn("facewash: no lasting storage", error);
       }
       state.saved = Number(fw.remember("saved." + fw.report.workspace) || 0);
-      tell();
     },
     /* entries: [{queue, item, answer, to, claims}] */
     add: async (entries) => {
       const when = new Date().toISOString(), who = fw.remember("who") || "curator";
       const records = entries.map((e) => ({ format: "facewash-decision-1", id: newId(), when, who, ...e }));
-      records.forEach(take);
-      tell();
+      takeAll(records);
       try { await state.backend.append(records); } catch (error) { fw.say(`Decision not kept: ${error.message}`); }
     },
     of: (item) => state.items.get(item),
     lastOf: (who) => state.log.findLast((r) => r.answer !== "u" && state.items.get(r.item) === r && (!who || r.who === who)),
     total: () => state.items.size,
-    each: (f) => state.items.forEach(f),
+    count: (queue) => counts[queue] || 0,
     unsaved: () => (fw.server ? 0 : Math.max(0, state.log.length - state.saved)),
     where: () => state.backend?.where || "",
     listen: (f) => { state.listeners.add(f); return () => state.listeners.delete(f); },
@@ -119,13 +125,12 @@
       setTimeout(() => URL.revokeObjectURL(url), 10000);
       state.saved = state.log.length;
       fw.remember("saved." + fw.report.workspace, String(state.saved));
-      tell();
+      tell([]);
       fw.say(`Saved ${fw.plural(state.items.size, "decision")} as decisions.jsonl. Put it in WORK/review/, or load it in another browser.`);
     },
     load: async (file) => {
       const { records, bad } = parseLines(await file.text());
-      const fresh = records.filter(take);
-      tell();
+      const fresh = takeAll(records);
       await state.backend.append(fresh);
       fw.say(`${fw.plural(fresh.length, "new decision")} from ${fw.visible(file.name)}` + (bad ? `, ${fw.plural(bad, "damaged line")} passed over` : ""));
     },

@@ -45,7 +45,7 @@
     const key = (event) => {
       const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
       if (step && options.length) at = (at + step + options.length) % options.length;
-      else if (event.key === "Enter") return event.preventDefault(), accept();
+      else if (event.key === "Enter") return event.preventDefault(), event.stopPropagation(), accept();
       else return;
       event.preventDefault();
       draw();
@@ -63,13 +63,13 @@
     const pick = (k) => { answer = options[k].value; dialog.close(); };
     const dialog = show(el("dialog.choose", { "aria-labelledby": "dialog-title", onclose: () => done(answer), onkeydown: (event) => {
       const k = Number(event.key) - 1;
-      if (k >= 0 && k < options.length) pick(k);
+      if (k >= 0 && k < options.length) { event.stopPropagation(); pick(k); }
     } }, head(title, () => dialog), el("div.picks", {}, options.map((option, k) =>
       el("button.pick", { type: "button", onclick: () => pick(k) }, option.node, el("span", {}, el("kbd", {}, String(k + 1)), " ", option.label))))));
   });
 
   fw.bigPhoto = (list) => {
-    const dialog = show(el("dialog.big", { "aria-labelledby": "dialog-title", onkeydown: (event) => { if (event.key === "o" || event.key === " ") { event.preventDefault(); dialog.close(); } } },
+    const dialog = show(el("dialog.big", { "aria-labelledby": "dialog-title", onkeydown: (event) => { if (event.key === "o" || event.key === " ") { event.preventDefault(); event.stopPropagation(); dialog.close(); } } },
       head("Original photo", () => dialog), el("div.side", {}, list.map((face) => el("div", {}, fw.photo(face, list.length > 1 ? 460 : 640), fw.facts(face))))));
   };
 

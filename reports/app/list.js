@@ -82,10 +82,6 @@ fw.List = class {
     else row.removeAttribute("aria-current");
   }
 
-  refresh() {
-    for (const i of this.rows.keys()) this.fill(i);
-  }
-
   click(event, i) {
     if (event.target.closest("button, a, input")) return this.go(i, false, false);
     event.preventDefault();

@@ -35,12 +35,8 @@
       el("div.foot", {}, saved, fw.server ? null : el("button.quiet", { type: "button", onclick: fw.decisions.save }, "Save decisions"), el("button.quiet", { type: "button", onclick: fw.help }, "Keys ", el("kbd", {}, "?")), themeButton));
   };
 
-  /* Progress of the queues that were opened; the others are counted by the items of the log that name them. */
   const drawMeters = () => {
-    const counts = {};
-    for (const q of fw.report.queues) counts[q.key] = 0;
-    fw.decisions.each((d) => { if (d.queue in counts) counts[d.queue]++; });
-    for (const [key, meter] of Object.entries(meters)) meter.value = Math.min(meter.max, counts[key]);
+    for (const [key, meter] of Object.entries(meters)) meter.value = Math.min(meter.max, fw.decisions.count(key));
   };
 
   const show = async () => {

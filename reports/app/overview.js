@@ -16,7 +16,8 @@
 
   fw.overviewPage = async (main) => {
     const r = fw.report, c = r.counts, d = Object.fromEntries(r.distributions.map((x) => [x.key, x]));
-    const noise = r.noise ? tile(fw.percent(r.noise.rate), "of the labels are wrong (estimate)", `${Math.round(100 * (r.noise.level || 0.95))} % interval: ${fw.percent(r.noise.low)} to ${fw.percent(r.noise.high)}`) : null;
+    const digits = r.noise && r.noise.high < 0.05 ? 2 : 1, share = (x) => fw.percent(x, digits);
+    const noise = r.noise ? tile(share(r.noise.rate), "of the labels are wrong (estimate)", `95 % interval: ${share(r.noise.low)} to ${share(r.noise.high)}`) : null;
     const before = (x, color = "--accent") => [{ name: "before", color: "--soft", values: x.before }, { name: "after", color, values: x.after }];
     const shift = (x) => `before and after differ by ${fw.percent(x.shift)}`;
     main.replaceChildren(el("div.sheet", {},
@@ -36,7 +37,7 @@
       el("h2", {}, "Diversity guard"), el("p.muted.text", {}, "Cleaning should remove wrong labels, not kinds of photos. Each plot compares all faces with those that are kept; the difference is half the sum of the absolute differences of the shares (0 % alike, 100 % nothing in common)."),
       el("div.charts", {}, ["yaw", "pitch", "brightness", "eyes"].filter((k) => d[k]).map((k) => fw.histogram({ title: d[k].title, note: shift(d[k]), from: d[k].from, to: d[k].to, unit: d[k].unit, series: before(d[k]), height: 160 }))),
       el("h2", {}, "Identities that change most"),
-      table("Identities that change most", ["identity", "images", "kept", "cohesion", "action"], fw.worst(12).map((no) => [fw.idLink(no), fw.count(fw.ids.images[no]), fw.count(fw.ids.kept[no]), fw.fixed(fw.ids.cohesion[no]),
+      table("Identities that change most", ["identity", "images", "after", "cohesion", "action"], fw.worst(12).map((no) => [fw.idLink(no), fw.count(fw.ids.images[no]), fw.count(fw.ids.kept[no]), fw.fixed(fw.ids.cohesion[no]),
         [fw.actions[fw.ids.action[no]], fw.ids.other[no] >= 0 ? [" → ", fw.idLink(fw.ids.other[no])] : null]]))));
     return { close: () => {}, keys: {} };
   };
@@ -51,7 +52,7 @@
       el("h2", {}, "Models"), table("Models", ["model", "for", "licence", "SHA-256"], r.run.models.map((m) => [m.name, m.task, m.licence || "–", el("code", {}, m.sha256)])),
       el("h2", {}, "Sources"), table("Sources", ["set", "source", "images"], r.sets.map((s) => [s.name || "dataset", fw.name(s.source), fw.count(s.images)])),
       el("h2", {}, "Settings"), el("p.muted.text", {}, "Those that differ from the defaults are marked."),
-      table("Settings", ["setting", "value", ""], r.run.settings.map(([name, value, changed]) => [el("code", {}, name), fw.visible(value), changed ? "changed" : ""]))));
+      table("Settings", ["setting", "value", "differs"], r.run.settings.map(([name, value, changed]) => [el("code", {}, name), fw.visible(value), changed ? "changed" : ""]))));
     return { close: () => {}, keys: {} };
   };
 })();

@@ -7,7 +7,7 @@
     const orders = [["most changed", (a, b) => fw.ids.images[b] - fw.ids.kept[b] - (fw.ids.images[a] - fw.ids.kept[a])], ["least coherent", (a, b) => (fw.ids.cohesion[a] ?? 9) - (fw.ids.cohesion[b] ?? 9)],
       ["most images", (a, b) => fw.ids.images[b] - fw.ids.images[a]], ["by name", (a, b) => (fw.ids.lower[a] < fw.ids.lower[b] ? -1 : 1)]];
     let shown = [], text = "", order = 0;
-    const render = (i) => { const no = shown[i]; return [fw.strip(fw.ids.best[no] || [], 54, 6, "best faces"), el("div.lines", {}, el("div.who.across", {}, fw.idLink(no)), el("div.muted", {}, `${fw.plural(fw.ids.images[no], "image")}, ${fw.count(fw.ids.kept[no])} kept, cohesion ${fw.fixed(fw.ids.cohesion[no])}`)),
+    const render = (i) => { const no = shown[i]; return [fw.strip(fw.ids.best[no] || [], 54, 6, "best faces"), el("div.lines", {}, el("div.who.across", {}, fw.idLink(no)), el("div.muted", {}, `${fw.plural(fw.ids.images[no], "image")}, ${fw.count(fw.ids.kept[no])} after cleaning, cohesion ${fw.fixed(fw.ids.cohesion[no])}`)),
       el("div.who.end", {}, fw.ids.action[no] ? el("span.verdict." + fw.actions[fw.ids.action[no]], {}, fw.actions[fw.ids.action[no]]) : null, fw.ids.flagged[no] ? el("span.muted", {}, `${fw.count(fw.ids.flagged[no])} flagged`) : null)]; };
     const list = new fw.List({ title: "Identities", height: 72, count: 0, render, label: (i) => `${fw.visible(fw.idName(shown[i]))}, ${fw.plural(fw.ids.images[shown[i]], "image")}`, move: () => {} });
     const search = el("input", { type: "search", placeholder: "Search  ( / )", "aria-label": "Search by name", oninput: fw.debounce(120, () => { text = search.value.trim().toLocaleLowerCase(); select(); }) });
@@ -63,8 +63,8 @@
     const answers = { y: "✓ wrong", n: "✗ right", r: "→ " };
     const cell = (k) => {
       const face = fw.face(faces[k]), d = fw.decisions.of(rows[k].item);
-      return el("button.facecell", { type: "button", tabIndex: k === current ? 0 : -1, "aria-label": `face ${k + 1}, probability of a wrong label ${fw.fixed(face.p)}, ${fw.verdicts[face.verdict]}` + (d ? ", " + fw.answers[d.answer] : ""), onclick: () => go(k) },
-        fw.thumb(faces[k], 104), el("span.small", {}, el("span.verdict." + fw.verdicts[face.verdict], {}, face.p >= 0 ? fw.fixed(face.p) : "–"), " ", d ? el("b", {}, answers[d.answer]) : fw.verdicts[face.verdict]));
+      return el("button.facecell", { type: "button", tabIndex: k === current ? 0 : -1, title: "P(label is wrong), verdict", onclick: () => go(k) },
+        fw.thumb(faces[k], 104, `face ${k + 1}`), el("span.small", {}, el("span.verdict." + fw.verdicts[face.verdict], {}, face.p >= 0 ? fw.fixed(face.p) : "–"), " ", d ? el("b", {}, answers[d.answer]) : fw.verdicts[face.verdict]));
     };
     const draw = () => { const focus = grid.contains(document.activeElement); grid.replaceChildren(...faces.map((_, k) => el("li", {}, cell(k)))); if (focus) grid.children[current]?.firstChild.focus({ preventScroll: true }); mark(); };
     const mark = () => [...grid.children].forEach((li, k) => { li.firstChild.classList.toggle("current", k === current); li.firstChild.tabIndex = k === current ? 0 : -1; });
@@ -83,7 +83,7 @@
       fw.say(fw.answers[a]);
     };
     const action = fw.ids.action[no], other = fw.ids.other[no];
-    main.replaceChildren(el("header.page", {}, el("div", {}, el("h1", { tabIndex: -1 }, fw.name(fw.idName(no))), el("p.muted", {}, `${fw.plural(fw.ids.images[no], "image")}, ${fw.count(fw.ids.kept[no])} kept, cohesion ${fw.fixed(fw.ids.cohesion[no])}. `,
+    main.replaceChildren(el("header.page", {}, el("div", {}, el("h1", { tabIndex: -1 }, fw.name(fw.idName(no))), el("p.muted", {}, `${fw.plural(fw.ids.images[no], "image")}, ${fw.count(fw.ids.kept[no])} after cleaning, cohesion ${fw.fixed(fw.ids.cohesion[no])}. `,
       action ? [`Suggested: ${fw.actions[action]}`, other >= 0 ? [" with ", fw.idLink(other)] : null, `, confidence ${fw.fixed(fw.ids.score[no])}.`] : null, person && person.total > faces.length ? ` The ${fw.count(faces.length)} most doubtful are shown.` : person ? null : " Only its best faces are in this report.")),
       el("span.hint", {}, el("kbd", {}, "y"), " wrong  ", el("kbd", {}, "n"), " right  ", el("kbd", {}, "r"), " relabel  ", el("kbd", {}, "u"), " undo")),
       el("div.work", {}, el("div.column.padded", { tabIndex: -1 }, grid, person ? similarityMap(person, faces, (i) => { if (i < faces.length) { current = i; mark(); } }) : null), aside));

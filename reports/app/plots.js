@@ -48,8 +48,8 @@
         width: space, height, legend: { show: false }, cursor: { points: { show: false }, drag: { x: false, y: false }, y: false }, plugins: [marks(lines)],
         scales: { x: { time: false, range: names ? [-0.6, n - 0.4] : [from, to] }, y: { range: (u, lo, hi) => [0, (hi || 1) * 1.06], ...(root ? { distr: 100, fwd: Math.sqrt, inv: (v) => v * v } : {}) } },
         axes: [{ ...axis(unit), values: (u, at) => at.map((v) => (names ? names[v] ?? "" : +v.toFixed(3))), ...(names ? { splits: () => x.filter((v) => v % Math.ceil(n / (space / 46)) === 0), rotate: 0 } : {}) },
-          { ...axis(), values: (u, at) => at.map((v) => (series[0].share === false ? fw.count(v) : +(100 * v).toFixed(2) + "%")) }],
-        series: [{}, ...series.map((s, k) => ({ label: s.name, stroke: ink(s.color), width: 1.5, fill: few && k === 0 || series.length > 1 && !names ? ink(s.color) + "2e" : undefined, paths: names ? uPlot.paths.bars({ size: [series.length > 1 ? 0.42 : 0.8, 40], align: series.length > 1 ? (k ? 1 : -1) : 0 }) : few ? bars : steps, points: { show: false } }))],
+          { ...axis(), ...(root ? { filter: (u, at) => at, splits: (u, k, lo, hi) => [...new Set([0, 0.05, 0.25, 0.6, 0.94].map((f) => Number((f * hi).toPrecision(1))))] } : {}), values: (u, at) => at.map((v) => (series[0].share === false ? fw.count(v) : +(100 * v).toFixed(2) + "%")) }],
+        series: [{}, ...series.map((s, k) => ({ label: s.name, stroke: ink(s.color), width: 1.5, fill: few || series.length > 1 ? ink(s.color) + "2e" : undefined, paths: names ? uPlot.paths.bars({ size: [series.length > 1 ? 0.42 : 0.8, 40], align: series.length > 1 ? (k ? 1 : -1) : 0 }) : few ? bars : steps, points: { show: false } }))],
         hooks: { setCursor: [(u) => { const i = u.cursor.idx; readout.textContent = i === null || i === undefined ? "" : `${binName(i)}: ` + series.map((s) => `${s.name} ${fw.count(s.values[i])}`).join(", "); }] },
       }, [x, ...shown], box);
     };

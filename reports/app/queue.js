@@ -21,9 +21,6 @@
     return rows;
   };
 
-  /* How far each queue is, for the navigation; needs only the queue's own rows. */
-  fw.progress = (key, rows) => rows.reduce((n, row) => n + (fw.decisions.of(row.item) ? 1 : 0), 0);
-
   const badge = (queue, row) => {
     const d = fw.decisions.of(row.item);
     if (!d) return el("span.badge", {}, "undecided");
@@ -60,7 +57,8 @@
 
     const detail = () => {
       const row = state.rows[list.current];
-      if (!row) return aside.replaceChildren(el("p.muted", {}, "Nothing here."));
+      if (!row) return (aside.hidden = true);
+      aside.hidden = false;
       const needed = queue.faces(row).slice(0, 2);
       if (!fw.withFaces(needed, detail)) return;
       const ids = [...new Set([row.id, row.a, row.b, row.to].filter((no) => no !== undefined && no >= 0))];
@@ -83,7 +81,7 @@
     };
     const setFilter = (value) => { state.filter = fw.remember("filter", value); filter.value = value; select(); };
     const count = () => {
-      const done = fw.progress(key, all);
+      const done = all.reduce((n, row) => n + (fw.decisions.of(row.item) ? 1 : 0), 0);
       meter.value = done;
       progress.textContent = `${fw.count(done)} of ${fw.count(all.length)} decided` + (state.rows.length === all.length ? "" : ` · ${fw.count(state.rows.length)} shown`);
     };
@@ -142,14 +140,18 @@
     const screen = () => Math.max(1, Math.floor(list.node.clientHeight / queue.height) - 1);
     const cycle = (select_, set) => { select_.selectedIndex = (select_.selectedIndex + 1) % select_.options.length; set(); };
 
-    const empty = el("p.empty", { hidden: true }, "Nothing to show here with this filter.");
+    const empty = el("p.empty", { hidden: true }, all.length ? "Nothing to show here with this filter." : "This queue is empty: the run found nothing of this kind.");
     main.replaceChildren(el("header.page", {}, el("div", {}, el("h1", { tabIndex: -1 }, queue.title), el("p.muted", {}, queue.short, info.total > info.shown ? `; the ${fw.count(info.shown)} most valuable of ${fw.count(info.total)} are in this report` : "", ".")),
       el("div.progress", {}, progress, meter)),
       el("div.toolbar", {}, search, filter, order, el("span.hint", {}, el("kbd", {}, "y"), ` ${queue.yes}  `, el("kbd", {}, "n"), ` ${queue.no}  `, queue.relabel ? [el("kbd", {}, "r"), ` ${queue.change}  `] : null, el("kbd", {}, "u"), " undo"),
         el("button", { type: "button", onclick: wholePage, title: "p: agree with every undecided row on the screen" }, "This page is right ", el("kbd", {}, "p"))),
       el("div.work", {}, el("div.column", {}, empty, list.node), aside));
     select();
-    const stop = fw.decisions.listen(() => { list.refresh(); count(); });
+    const stop = fw.decisions.listen((records) => {
+      const changed = new Set(records.map((d) => d.item));
+      for (const i of list.rows.keys()) if (changed.has(state.rows[i].item)) list.fill(i);
+      count();
+    });
     if (document.activeElement === document.body || main.contains(document.activeElement)) list.rows.get(0)?.focus({ preventScroll: true });
     return {
       close: () => { stop(); list.close(); },
@@ -163,5 +165,4 @@
       },
     };
   };
-  fw.queueRows = loadRows;
 })();

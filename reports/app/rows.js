@@ -14,7 +14,7 @@
   };
 
   const line = (what, no, f, sim) => el("div.line", {},
-    el("div.who", {}, el("span.muted", {}, what, sim === null || no < 0 ? null : `, similarity ${fw.fixed(sim)}`), no >= 0 ? fw.name(fw.idName(no)) : el("span", {}, "nobody")),
+    el("div.who", {}, el("span.muted", {}, what, sim === null || no < 0 ? null : `, cosine ${fw.fixed(sim)}`), no >= 0 ? fw.name(fw.idName(no)) : el("span", {}, "nobody")),
     no >= 0 ? fw.strip(bestOthers(no, f), 54, 6, `best faces of ${fw.visible(fw.idName(no))}`) : null);
 
   const labelRow = (row) => {

@@ -1,169 +1,145 @@
-#!/usr/bin/python3
-"""Accuracy over all tracks: make a dataset with known truth, run facewash with its defaults, score the export, print one table.
+#!/usr/bin/env python3
+"""Accuracy of the default settings on datasets with planted truth: one table over all tracks and seeds.
 
-  accuracy.py --bench DIR --lfw DIR --work DIR [--facewash BIN] [--seeds 11-15] [--tracks REGEX] [--keep]
+  accuracy.py --lfw LFW [--bench DIR] [--facewash BIN] [--scratch DIR] [--seeds 11-15] [--tracks noise,merge,...] [--keep]
 
-DIR of --bench holds make_dataset.py and score.py. Every finished run is one line of WORK/results.jsonl; a second call goes on behind
-them (other binary, other results: the binary's digest is part of the line). Datasets and workspaces are removed after scoring
-unless --keep is given. A figure below its goal is marked with '!'; the exit status is 1 if a mean is below its goal.
+LFW: identity folders. DIR holds make_dataset.py and score.py. Every dataset is made, run through `facewash run` with
+default settings, exported, scored and removed. Degraded tracks embed every image anew; clean ones too, since each
+dataset has its own files. One line per track: the mean over seeds of every figure, its worst seed, the goal, pass or not.
 """
-import argparse
-import collections
-import hashlib
-import json
-import os
-import re
-import shutil
-import subprocess
-import sys
-import time
+import argparse, csv, json, os, shutil, subprocess, sys, tempfile
 
-# name: (make_dataset arguments, score.py's track, [(path in score.py's JSON, goal)])
-
-def noise(goal, ap=.99):
-    return [("f1", goal), ("ap", ap), ("relabel_correct", .99)]
-
-
+# track: (make_dataset arguments, {figure: goal for clean photos}, {figure: goal for degraded ones or None: not run})
+F1 = "f1"
 TRACKS = {
-    "noise-mixed-05": ("noise --rate .05 --kind mixed", "noise", noise(.975)),
-    "noise-mixed-10": ("noise --rate .10 --kind mixed", "noise", noise(.985)),
-    "noise-mixed-30": ("noise --rate .30 --kind mixed", "noise", noise(.996)),
-    "noise-mixed-50": ("noise --rate .50 --kind mixed", "noise", noise(.993)),
-    "noise-all-30": ("noise --rate .30 --kind mixed --all", "noise", noise(.935, .98)),
-    "noise-flip-30": ("noise --rate .30 --kind flip", "noise", noise(.98)),
-    "contam-05": ("noise --rate .05 --kind contam", "noise", [("f1", .985), ("ap", .99)]),
-    "contam-20": ("noise --rate .20 --kind contam", "noise", [("f1", .985), ("ap", .99)]),
-    "merge": ("merge", "merge", [("merge.f1", .98), ("split.f1", .98), ("purity", .998)]),
-    "overlap": ("overlap", "overlap", [("identity.precision", .99), ("identity.recall", .995)]),
-    "dups": ("dups", "dups", [("f1", .99)]),
-    "plain": ("plain", "plain", [("pairwise.f1", .998), ("bcubed.f1", .991)]),
-    "degraded-mixed-05": ("noise --rate .05 --kind mixed --degrade", "noise", noise(.94)),
-    "degraded-mixed-30": ("noise --rate .30 --kind mixed --degrade", "noise", noise(.983)),
-    "degraded-mixed-50": ("noise --rate .50 --kind mixed --degrade", "noise", noise(.985)),
-    "degraded-contam-05": ("noise --rate .05 --kind contam --degrade", "noise", [("f1", .94), ("ap", .99)]),
-    "degraded-contam-20": ("noise --rate .20 --kind contam --degrade", "noise", [("f1", .94), ("ap", .99)]),
-    "degraded-overlap": ("overlap --degrade", "overlap", [("identity.precision", .985), ("identity.recall", .965)]),
-    "degraded-plain": ("plain --degrade", "plain", [("pairwise.f1", None), ("bcubed.f1", None)]),
+    "mixed 5%": ("noise --rate .05", {F1: .975, "ap": .99}, {F1: .94, "ap": .99}),
+    "mixed 10%": ("noise --rate .1", {F1: .985, "ap": .99}, None),
+    "mixed 30%": ("noise --rate .3", {F1: .996, "ap": .99}, {F1: .983, "ap": .99}),
+    "mixed 50%": ("noise --rate .5", {F1: .993, "ap": .99}, {F1: .985, "ap": .99}),
+    "all, mixed 30%": ("noise --rate .3 --all", {F1: .935, "ap": .98}, None),
+    "flips 30%": ("noise --rate .3 --kind flip", {F1: .98, "ap": .99, "relabel_correct": .99}, None),
+    "contam 5%": ("noise --rate .05 --kind contam", {F1: .985, "ap": .99}, {F1: .94, "ap": .99}),
+    "contam 20%": ("noise --rate .2 --kind contam", {F1: .985, "ap": .99}, {F1: .94, "ap": .99}),
+    "merge": ("merge", {"merge.f1": .98, "split.f1": .98, "purity": .998, "kept_right": .98}, None),
+    "overlap": ("overlap", {"identity.precision": .99, "identity.recall": .995},
+                {"identity.precision": .985, "identity.recall": .965}),
+    "dups": ("dups", {F1: .99}, None),
+    "plain": ("plain", {"pairwise.f1": .998, "bcubed.f1": .991}, None),
 }
 
 
-def seeds(text):
+def seeds_of(text):
     out = []
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        out += range(int(first), int(last or first) + 1)
+        a, _, b = part.partition("-")
+        out += range(int(a), int(b or a) + 1)
     return out
 
 
-def digest(path):
-    with open(path, "rb") as f:
-        return hashlib.sha256(f.read()).hexdigest()[:12]
+def rows(path):
+    with open(path, newline="", encoding="utf-8") as f:
+        return list(csv.DictReader(f))
 
 
-def run_one(a, track, seed):
-    make, kind, _ = TRACKS[track]
-    data = os.path.join(a.work, f"{track}-{seed}")
-    for stale in (data, data + ".work", data + ".export"):
-        shutil.rmtree(stale, ignore_errors=True)
-    py = "/usr/bin/python3"
-    subprocess.run([py, os.path.join(a.bench, "make_dataset.py"), *make.split(), "--src", a.lfw, "--out", data, "--seed", str(seed)],
-                   check=True, stdout=subprocess.DEVNULL)
-    source = ["--input", "dir:" + data]
-    if kind == "overlap":
-        source = ["--input", f"dir:{data}/train", "--benchmark", f"bench=dir:{data}/bench"]
-    start = time.monotonic()
-    subprocess.run([a.facewash, "run", "--quiet", *source, "--work", data + ".work", "--export", data + ".export"], check=True)
-    spent = time.monotonic() - start
-    truth = os.path.join(data, "truth.csv")
-    line = subprocess.run([py, os.path.join(a.bench, "score.py"), kind, "--truth", truth, "--export", data + ".export"],
-                          check=True, stdout=subprocess.PIPE, text=True).stdout
-    score = json.loads(line)
-    with open(os.path.join(data + ".export", "summary.json")) as f:
-        score["noise_rate"] = json.load(f).get("audit", {}).get("noise_rate")
-    score["reliability"] = reliability(truth, data + ".export") if kind == "noise" else None
-    if not a.keep:
-        for path in (data, data + ".work", data + ".export"):
-            shutil.rmtree(path, ignore_errors=True)
-    return {"track": track, "seed": seed, "seconds": round(spent, 1), "score": score}
+def say(*command):
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"accuracy: {' '.join(command)} failed ({done.returncode}):\n{done.stdout[-1500:]}{done.stderr[-1500:]}")
+    return done.stdout
 
 
-def reliability(truth, export):
-    """Of the images with a score in each tenth: how many, and the share whose label is wrong."""
-    import csv
-    with open(truth, newline="") as f:
-        wrong = {r["path"]: r["kind"] != "clean" for r in csv.DictReader(f)}
+def extra(kind, truth, export):
+    """What score.py does not say: calibration, the noise rate's interval, how many right images are kept."""
+    img = {r["path"]: r for r in rows(os.path.join(export, "images.csv"))}
+    out = {}
+    if kind == "noise":
+        used = [(float(img[t["path"]]["score"] or 0), t["kind"] != "clean") for t in truth
+                if t["path"] in img and img[t["path"]]["status"] == "ok"]
+        out["bins"] = [[sum(lo <= s < lo + .1 or (lo > .85 and s == 1) for s, _ in used),
+                        sum(w for s, w in used if lo <= s < lo + .1 or (lo > .85 and s == 1))]
+                       for lo in (k / 10 for k in range(10))]
+        with open(os.path.join(export, "summary.json"), encoding="utf-8") as f:
+            noise = json.load(f).get("audit", {}).get("noise_rate", {})
+        low, high = noise.get("interval95", (0, 1))
+        rate = sum(w for _, w in used) / max(1, len(used))
+        out["interval_hit"] = float(low <= rate <= high)
+    if kind == "merge":
+        out["kept_right"] = sum(img[t["path"]]["verdict"] in ("keep", "relabel") for t in truth if t["path"] in img) / len(truth)
+    return out
+
+
+def one(a, name, arguments, degraded, seed):
+    scratch = tempfile.mkdtemp(prefix="accuracy-", dir=a.scratch)
+    try:
+        data, work, export = (os.path.join(scratch, x) for x in ("data", "work", "export"))
+        kind = arguments.split()[0]
+        make = [sys.executable, os.path.join(a.bench, "make_dataset.py"), *arguments.split(), "--src", a.lfw, "--out", data,
+                "--seed", str(seed)]
+        say(*make, *(["--degrade"] if degraded else []))
+        truth = os.path.join(data, "truth.csv")
+        where = os.path.join(data, "train") if kind == "overlap" else data
+        run = [a.facewash, "run", "--input", where, "--work", work, "--export", export]
+        if kind == "overlap":
+            run += ["--benchmark", "bench=" + os.path.join(data, "bench")]
+        say(*run)
+        res = json.loads(say(sys.executable, os.path.join(a.bench, "score.py"), kind, "--truth", truth, "--export", export))
+        res.update(extra(kind, rows(truth), export))
+        return res
+    finally:
+        if not a.keep:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+
+def figure(res, name):
+    for part in name.split("."):
+        res = (res or {}).get(part)
+    return res
+
+
+def reliability(results):
     bins = [[0, 0] for _ in range(10)]
-    middle = [0, 0]
-    with open(os.path.join(export, "images.csv"), newline="") as f:
-        for r in csv.DictReader(f):
-            s, w = float(r["score"]), wrong.get(r["path"], False)
-            b = bins[min(9, int(s * 10))]
-            b[0] += 1
-            b[1] += w
-            if .4 <= s <= .6:
-                middle[0] += 1
-                middle[1] += w
-    return {"bins": [[n, round(w / n, 3) if n else None] for n, w in bins], "middle": middle}
-
-
-def value(score, path):
-    for key in path.split("."):
-        score = score.get(key) if isinstance(score, dict) else None
-    return score
-
-
-def table(results):
-    by = collections.defaultdict(list)
     for r in results:
-        by[r["track"]].append(r)
-    ok = True
-    print(f"{'track':20} {'seeds':5} {'measure':20} {'mean':>7} {'min':>7} {'goal':>6}   seconds")
-    for track, (_, _, goals) in TRACKS.items():
-        rows = by.get(track)
-        if not rows:
-            continue
-        for name, goal in goals:
-            values = [v for v in (value(r["score"], name) for r in rows) if v is not None]
-            if not values:
-                continue
-            mean = sum(values) / len(values)
-            low = goal is not None and mean < goal
-            ok &= not low
-            print(f"{track:20} {len(rows):5} {name:20} {mean:7.4f} {min(values):7.4f} {goal or '':>6}{' !' if low else '  '}"
-                  f"{sum(r['seconds'] for r in rows) / len(rows):8.1f}")
-        middles = [r["score"]["reliability"]["middle"] for r in rows if r["score"].get("reliability")]
-        if middles:
-            n, w = sum(m[0] for m in middles), sum(m[1] for m in middles)
-            print(f"{track:20} {len(rows):5} {'wrong at .4-.6':20} {w / n if n else 0:7.4f} {'of ' + str(n):>7} {'.4-.6':>6}")
-    return ok
+        for k, (n, wrong) in enumerate(r.get("bins", [])):
+            bins[k][0] += n
+            bins[k][1] += wrong
+    return bins
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--bench", required=True)
-    ap.add_argument("--lfw", required=True)
-    ap.add_argument("--work", required=True)
-    ap.add_argument("--facewash", default="build/facewash")
-    ap.add_argument("--seeds", type=seeds, default=seeds("11-15"))
-    ap.add_argument("--tracks", default=".")
-    ap.add_argument("--keep", action="store_true")
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    ap.add_argument("--lfw", default=os.environ.get("FACEWASH_LFW"), required=not os.environ.get("FACEWASH_LFW"))
+    ap.add_argument("--bench", default=os.path.join(root, "..", "shared", "bench"))
+    ap.add_argument("--facewash", default=os.path.join(root, "build", "facewash"))
+    ap.add_argument("--scratch", default=tempfile.gettempdir())
+    ap.add_argument("--seeds", default="11-15")
+    ap.add_argument("--tracks", default="", help="comma-separated words; a track runs when its name holds one of them")
+    ap.add_argument("--photos", choices=["clean", "degraded", "both"], default="both")
+    ap.add_argument("--keep", action="store_true", help="keep the datasets and exports, to look at failures")
     a = ap.parse_args()
-    os.makedirs(a.work, exist_ok=True)
-    log, binary, results = os.path.join(a.work, "results.jsonl"), digest(a.facewash), []
-    if os.path.exists(log):
-        with open(log) as f:
-            results = [r for r in map(json.loads, f) if r["binary"] == binary]
-    done = {(r["track"], r["seed"]) for r in results}
-    for seed in a.seeds:
-        for track in TRACKS:
-            if not re.search(a.tracks, track) or (track, seed) in done:
+    words = [w for w in a.tracks.split(",") if w]
+    noise, failed = [], 0
+    print(f"{'track':<16} {'photos':<9} {'figure':<19} {'mean':>7} {'worst':>7} {'goal':>6}")
+    for name, (arguments, clean, degraded) in TRACKS.items():
+        if words and not any(w in name for w in words):
+            continue
+        for photos, goals in (("clean", clean), ("degraded", degraded)):
+            if not goals or a.photos not in (photos, "both"):
                 continue
-            r = dict(run_one(a, track, seed), binary=binary)
-            results.append(r)
-            with open(log, "a") as f:
-                f.write(json.dumps(r) + "\n")
-            print(f"{track} seed {seed}: {json.dumps(r['score'])}", file=sys.stderr)
-    sys.exit(0 if table(results) else 1)
+            results = [one(a, name, arguments, photos == "degraded", s) for s in seeds_of(a.seeds)]
+            noise += [r for r in results if "bins" in r]
+            for key, goal in goals.items():
+                values = [v for v in (figure(r, key) for r in results) if v is not None]
+                mean = sum(values) / len(values) if values else 0.0
+                failed += mean < goal
+                print(f"{name:<16} {photos:<9} {key:<19} {mean:7.4f} {min(values, default=0):7.4f} {goal:6.3f}"
+                      f" {'pass' if mean >= goal else 'FAIL'}", flush=True)
+    if noise:
+        print("\nreliability: of images with a score in the bin, the share that is wrong")
+        for k, (n, wrong) in enumerate(reliability(noise)):
+            print(f"  {k / 10:.1f}-{(k + 1) / 10:.1f} {n:8d} images  {wrong / max(1, n):.3f}")
+        print(f"noise rate inside its 95 % interval: {sum(r['interval_hit'] for r in noise):.0f} of {len(noise)} runs")
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,7 @@ export function makeReport(dir, { rows = 300, identities = 400, photos = null, b
   for (let c = 0; c * 500 < faces; c++) {
     const at = (make) => all(make).slice(c * 500, c * 500 + 500);
     write(dir, "faces_" + pad(c), {
-      path: at((f) => (photos ? photos[f % photos.length] : `${names[idOf(f)]}/img_${f}.jpg`)), hex: {}, set: at((f) => (f % 97 === 3 ? 1 : 0)), id: at((f) => idOf(f)), hash: at(hash), status: at((f) => (f % 53 === 7 ? 2 : f % 53 === 8 ? 1 : 0)),
+      path: at((f) => (photos ? photos[f % photos.length] : `${names[idOf(f)]}/img_${f}.jpg`)), hex: {}, set: at((f) => (f % 97 === 3 ? 1 : 0)), row: at((f) => f), id: at((f) => idOf(f)), hash: at(hash), status: at((f) => (f % 53 === 7 ? 2 : f % 53 === 8 ? 1 : 0)),
       why: Object.fromEntries(at((f) => f).map((f, i) => [i, f]).filter(([, f]) => f % 53 === 7).map(([i]) => [i, "premature end of <JPEG> data"])),
       p: at((f) => p[f]), sim: at(() => random() * 0.5), other: at((f) => (f * 7 + 1) % identities), other_sim: at(() => 0.4 + random() * 0.4), verdict: at((f) => pick(4)), flags: at((f) => 1 << pick(10)),
       to: at((f) => (f % 3 ? (f * 7 + 1) % identities : -1)), person: at((f) => (f % 41 ? 1 : 2)), faces: at(() => 1 + pick(3)), det: at(() => 0.9), quality: at(() => random()), brightness: at(() => 60 + pick(120)), sharpness: at(() => pick(40)),
@@ -51,12 +51,12 @@ export function makeReport(dir, { rows = 300, identities = 400, photos = null, b
   const base_ = { f: all((f) => f, rows), id: all(idOf, rows), p: all((f) => p[f], rows), to: all((f) => (f % 3 ? (f * 7 + 1) % identities : -1), rows), worth: all((f) => 1 - Math.abs(2 * p[f] - 1), rows), key: all(hash, rows) };
   const few = Math.min(rows, 120);
   write(dir, "queue_mislabeled", base_);
-  write(dir, "queue_outlier", { ...Object.fromEntries(Object.entries(base_).map(([k, v]) => [k, v.slice(0, few)])), to: all(() => -1, few) });
+  write(dir, "queue_outlier", { ...Object.fromEntries(Object.entries(base_).map(([k, v]) => [k, v.slice(0, few)])), f: all((i) => (i + 300) % faces, few), id: all((i) => idOf((i + 300) % faces), few), key: all((i) => hash((i + 300) % faces), few), to: all(() => -1, few) });
   write(dir, "queue_duplicate", { kept: all((i) => i * 3, few), members: all((i) => [i * 3, i * 3 + 1, i * 3 + 2], few), kind: all(() => [0, 1, 2], few), sim: all(() => [1, 1, 0.93], few), size: all((i) => (i % 10 ? 3 : 7), few), id: all((i) => idOf(i * 3), few), worth: all(() => random(), few), key: all((i) => `${hash(i * 3)}+${hash(i * 3 + 1)}`, few) });
   write(dir, "queue_merge", { a: all((i) => i, few), b: all((i) => (i + 31) % identities, few), score: all(() => random(), few), worth: all(() => random(), few) });
   write(dir, "queue_split", { id: all((i) => i, few), groups: all((i) => [some(i), some(i + 3)], few), sizes: all(() => [14, 5], few), score: all(() => random(), few), worth: all(() => random(), few) });
   write(dir, "queue_overlap", { f: all((i) => i, few), bf: all((i) => (i * 97 + 3) % faces, few), blabel: all((i) => names[(i * 3) % identities], few), sim: all(() => 0.5 + random() / 2, few), score: all(() => random(), few), rule: all(() => pick(3), few), id: all(idOf, few), worth: all(() => random(), few), key: all((i) => `${hash(i)}+${hash(i + 1)}`, few) });
-  write(dir, "queue_quality", { f: all((i) => i, few), id: all(idOf, few), q: all(() => random() / 10, few), worth: all(() => random(), few), key: all(hash, few) });
+  write(dir, "queue_quality", { f: all((i) => (i + 420) % faces, few), id: all((i) => idOf((i + 420) % faces), few), q: all(() => random() / 10, few), worth: all(() => random(), few), key: all((i) => hash((i + 420) % faces), few) });
   write(dir, "queue_unreadable", { f: all((i) => i * 53 + 7, 8).filter((f) => f < faces), id: all((i) => idOf(i * 53 + 7), 8), status: all(() => 2, 8), worth: all(() => 0.1, 8), key: all((i) => hash(i * 53 + 7), 8) });
 
   const bins = (n, f) => all((i) => Math.round(f((i + 0.5) / n)), n), bell = (x, m, s) => Math.exp(-((x - m) ** 2) / (2 * s * s));

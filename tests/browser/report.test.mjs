@@ -172,7 +172,7 @@ test("a saved file can be read into another browser", async () => {
   await p.locator("#decisions").click();
   await p.locator("#load").setInputFiles({ name: "d.jsonl", mimeType: "text/plain", buffer: Buffer.from([line("label:x:y", "y"), "{damaged", line("label:x:z", "n"), line("label:x:z", "u"), ""].join("\n")) });
   await p.waitForFunction(() => /^Decisions: 1/.test(document.querySelector("#decisions").textContent));
-  assert.match(await p.locator("#say").innerText(), /1 damaged line/);
+  await p.waitForFunction(() => /1 damaged line/.test(document.querySelector("#say").textContent));
   await fresh.close();
 });
 
@@ -193,8 +193,11 @@ test("the page of an identity answers too, and shows the map", async () => {
   await open("person/4");
   assert.ok(await page.locator(".map canvas").isVisible());
   await page.locator(".facecell").first().focus();
-  await key("y", "ArrowRight", "n");
-  assert.equal(await page.locator(".facecell b").count(), 2);
+  await key("y", "n", "Home", "ArrowRight");
+  assert.match(await page.locator(".facecell").nth(0).innerText(), /✓ wrong/);
+  assert.match(await page.locator(".facecell.current").innerText(), /✗ right/);
+  await key("u");
+  assert.doesNotMatch(await page.locator(".facecell.current").innerText(), /✗ right/);
 });
 
 test("o shows the original, large; digits and brackets change the queue", async () => {
@@ -210,10 +213,10 @@ test("o shows the original, large; digits and brackets change the queue", async 
 });
 
 test("names show as themselves and nothing in them runs", async () => {
-  const shown = (name) => name.replace(/[\u0000-\u001f]/g, (c) => String.fromCharCode(0x2400 + c.charCodeAt(0))).replace(/[\u202a-\u202e\u2028]/g, (c) => `\u27e8U+${c.charCodeAt(0).toString(16).toUpperCase()}\u27e9`);
+  const shown = (name) => name.replace(/[\u0000-\u001f\u202a-\u202e\u2028]/g, (c) => `\u27e8U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}\u27e9`);
   await open("people");
   for (const name of hostile) {
-    await page.locator("input[type=search]").fill(name);
+    await page.locator("input[type=search]").fill(name.split(/[\n\t\u2028]/).sort((a, b) => b.length - a.length)[0]);
     await page.waitForFunction((text) => [...document.querySelectorAll(".row bdi")].some((b) => b.textContent === text), shown(name));
   }
   for (let no = 0; no < hostile.length; no++) {
@@ -258,7 +261,7 @@ test("the accessibility check finds nothing, light and dark, and at 125 %", asyn
       await open(name);
       await page.waitForTimeout(150);
       await page.evaluate(axe); // through the debugger: the page's own policy would refuse it
-      const { violations } = await page.evaluate(() => axe.run(document, { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
+      const { violations } = await page.evaluate(() => axe.run(document, { preload: false, runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"] }));
       assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target} ${n.failureSummary}`).join(" | ")}`), [], `${name} ${scheme} ${width}`);
     }
   }
@@ -269,7 +272,7 @@ test("dialogs pass the accessibility check", async () => {
   for (const k of ["?", "r", "o"]) {
     await key(k);
     await page.evaluate(axe);
-    const { violations } = await page.evaluate(() => axe.run("dialog", { runOnly: ["wcag2a", "wcag2aa", "wcag21aa"] }));
+    const { violations } = await page.evaluate(() => axe.run("dialog", { preload: false, runOnly: ["wcag2a", "wcag2aa", "wcag21aa"] }));
     assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes[0].html}`), [], k);
     await key("Escape");
     await page.waitForSelector("dialog", { state: "detached" });

@@ -12,7 +12,7 @@ export LC_ALL=C
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 facewash=${FACEWASH:-$root/build/facewash}
 fixtures=${FIXTURES:-$root/build/tests/fixtures}
-tally_name=kill
+tally_name="kill"
 . "$root/tests/tally.sh"
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/facewash-kill-XXXXXX")
@@ -87,11 +87,10 @@ check_threads() {
     rm -rf one one.export
 }
 
-# The shards are sealed first; what is known to be the kill point behind them is found by trying.
 check_stages_one_by_one() {
     local stages stage status
     stages=$("$facewash" help | sed -n 's/^ *run one stage: //p')
-    FACEWASH_KILL_AT=$((3 * $(ls reference/shards | grep -c '^[0-9]') + 1)) run single >run.log 2>&1
+    "$facewash" ingest --input dir:faces --work single --benchmark bench=dir:bench "${options[@]}" >run.log 2>&1
     if [ -n "$(find single/out -name MANIFEST)" ]; then
         not_ok "stages one by one (some result was there already)" run.log
     fi
@@ -225,7 +224,7 @@ check_two_processes() {
 # Two tasks of one stage at the same time (a shared lock): one commit wins, the other gives way.
 check_two_tasks() {
     local a b
-    FACEWASH_KILL_AT=$((3 * $(ls reference/shards | grep -c '^[0-9]') + 1)) run tasks >run.log 2>&1
+    "$facewash" ingest --input dir:faces --work tasks --benchmark bench=dir:bench "${options[@]}" >run.log 2>&1
     "$facewash" detect --work tasks "${options[@]}" >a.log 2>&1 &
     a=$!
     "$facewash" detect --work tasks "${options[@]}" >b.log 2>&1 &
@@ -234,7 +233,6 @@ check_two_tasks() {
 }
 
 check_growth() {
-    local before
     run grow >run.log 2>&1 || not_ok "growth: first run" run.log
     (cd grow && find out -name '0*-*' | sort) >before.txt
     digest grow | grep ' out/[a-z]*/0' >before.digest

@@ -2,7 +2,7 @@
 # Runs unit test programs (cmocka) and counts their tests:  tests/unit/run.sh PROGRAM...
 # A program that dies without naming a failed test (a crash, a sanitizer's report) counts as one failure.
 set -uo pipefail
-tally_name=unit
+export tally_name=unit
 . "$(dirname "${BASH_SOURCE[0]}")/../tally.sh"
 out=$(mktemp)
 trap 'rm -f "$out"' EXIT

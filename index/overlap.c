@@ -1,0 +1,433 @@
+#include "overlap.h"
+#include "hashpairs.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Photos that stand for a large identity (evenly spread), and rounds of leaving out what does not fit. */
+enum { SAMPLE = 64, TRIMS = 2, IMAGE_NEIGHBOURS = 4 };
+
+/* Photos under the 1e-3 point to their identity's centroid are not counted in it. */
+static const double TRIM_FAR = 1e-3;
+
+/* Two identities are compared when a pair of photos reaches the similarity that this many unrelated ones would. */
+static const double CANDIDATES = 3;
+
+/* Likeness that more photos add: see excess(). */
+static const double RHO = 0.55, RISE = 0.4;
+
+/* Pairs are judged among their like: by the fewer photos of the two, 1, 2-3, 4 and more. */
+enum { CLASSES = 3 };
+static const size_t CLASS_FROM[CLASSES + 1] = {1, 2, 4, SIZE_MAX};
+
+fw_overlap_opts fw_overlap_defaults(void)
+{
+    return (fw_overlap_opts){.fdr = 0.005, .stray = 0.002, .names = false};
+}
+
+/* One side's identities: rows by identity and, on demand, trimmed centroids. */
+typedef struct people {
+    const fw_overlap_side *side;
+    uint32_t *of; /* row -> identity: the label, or labels + k for the k-th unlabelled row */
+    size_t count;
+    fw_groups groups;
+    double trim;
+} people;
+
+static people people_new(const fw_overlap_side *side, double trim)
+{
+    people p = {.side = side, .of = FW_ARRAY(uint32_t, side->vectors->n), .count = side->labels, .trim = trim};
+    for (size_t i = 0; i < side->vectors->n; i++)
+        p.of[i] = side->label && side->label[i] != FW_OVERLAP_NONE ? side->label[i] : (uint32_t)p.count++;
+    fw_groups_build(&p.groups, side->vectors, p.of, p.count);
+    return p;
+}
+
+static void people_free(people *p)
+{
+    fw_groups_free(&p->groups);
+    fw_free(p->of);
+}
+
+static void mean_of(const float *x, const uint8_t *fits, size_t n, int dim, float *out)
+{
+    memset(out, 0, (size_t)dim * sizeof *out);
+    for (size_t i = 0; i < n; i++)
+        for (int d = 0; fits[i] && d < dim; d++) out[d] += x[i * (size_t)dim + (size_t)d];
+    fw_normalise(out, dim);
+}
+
+/* Unit-length centroid into `out` (dim). Photos that do not fit are left out; if none fits, all count. */
+static void find_centre(const people *p, uint32_t who, float *out)
+{
+    const fw_vectors *v = p->side->vectors;
+    size_t first = p->groups.off[who], n = p->groups.off[who + 1] - first, take = n < SAMPLE ? n : SAMPLE;
+    float *x = FW_ARRAY(float, take * (size_t)v->dim);
+    uint8_t fits[SAMPLE];
+    for (size_t i = 0; i < take; i++) {
+        fw_vectors_get(v, p->groups.row[first + i * n / take], x + i * (size_t)v->dim);
+        fits[i] = 1;
+    }
+    mean_of(x, fits, take, v->dim, out);
+    for (int round = 0; round < TRIMS && take > 2; round++) {
+        size_t fit = 0;
+        for (size_t i = 0; i < take; i++) fit += fits[i] = fw_dot(out, x + i * (size_t)v->dim, v->dim) >= p->trim;
+        if (!fit) break;
+        mean_of(x, fits, take, v->dim, out);
+    }
+    fw_free(x);
+}
+
+typedef struct match {
+    uint32_t who, bench; /* identities */
+    uint32_t row, bench_row;
+    float best;   /* cosine of that closest photo pair */
+    float cosine; /* of the centroids */
+    float evidence; /* cosine less what is owed to many photos */
+    float score;  /* 1 - false discovery rate */
+    int class;
+} match;
+
+typedef struct matches {
+    match *m;
+    size_t count, cap;
+} matches;
+
+static int by_people(const void *x, const void *y)
+{
+    const match *p = x, *q = y;
+    if (p->who != q->who) return p->who < q->who ? -1 : 1;
+    if (p->bench != q->bench) return p->bench < q->bench ? -1 : 1;
+    if (p->best != q->best) return p->best > q->best ? -1 : 1;
+    if (p->row != q->row) return p->row < q->row ? -1 : 1;
+    return (p->bench_row > q->bench_row) - (p->bench_row < q->bench_row);
+}
+
+/* Identity pairs with a photo pair at `least` or above, each once, with its closest photo pair. */
+static void candidates(const people *t, const people *b, const fw_graph *cross, double least, matches *out)
+{
+    for (size_t i = 0; i < cross->n; i++)
+        for (uint64_t j = cross->off[i]; j < cross->off[i + 1] && cross->sim[j] >= least; j++) {
+            fw_reserve(&out->m, &out->cap, out->count + 1, sizeof *out->m);
+            out->m[out->count++] =
+                (match){t->of[i], b->of[cross->id[j]], (uint32_t)i, cross->id[j], cross->sim[j], 0, 0, 0, 0};
+        }
+    size_t n = 0;
+    qsort(out->m, out->count, sizeof *out->m, by_people);
+    for (size_t i = 0; i < out->count; i++)
+        if (!n || out->m[n - 1].who != out->m[i].who || out->m[n - 1].bench != out->m[i].bench)
+            out->m[n++] = out->m[i];
+    out->count = n;
+}
+
+/* Two centroids of one person come closer with every photo, rho f(n)^2 with f(n)^2 = n / (1 + (n-1) rho), up to 1; those
+ * of look-alikes do not. What a pair with more than two photos a side lacks of that gain counts against it. LFW: pairs
+ * like Jennifer Lopez and Angelina Jolie, .49 with ten photos each, where one person has .8 and more. */
+static double excess(size_t photos)
+{
+    if (photos <= 2) return 0;
+    double f = fw_size_factor(RHO, (double)photos), two = fw_size_factor(RHO, 2);
+    return RISE * RHO * (f * f - two * two);
+}
+
+static size_t photos_of(const people *p, uint32_t who)
+{
+    return p->groups.off[who + 1] - p->groups.off[who];
+}
+
+static int class_of(size_t photos)
+{
+    int k = 0;
+    while (photos >= CLASS_FROM[k + 1]) k++;
+    return k;
+}
+
+static void compare_people(const people *t, const people *b, matches *l)
+{
+    int dim = t->side->vectors->dim;
+#pragma omp parallel
+    {
+        float *x = FW_ARRAY(float, dim), *y = FW_ARRAY(float, dim);
+        uint32_t held = UINT32_MAX;
+#pragma omp for schedule(dynamic, 64)
+        for (size_t i = 0; i < l->count; i++) {
+            match *m = &l->m[i];
+            size_t nt = photos_of(t, m->who), nb = photos_of(b, m->bench);
+            if (held != m->who) find_centre(t, held = m->who, x);
+            find_centre(b, m->bench, y);
+            m->cosine = fw_dot(x, y, dim);
+            m->evidence = m->cosine - (float)excess(nt < nb ? nt : nb);
+            m->class = class_of(nt < nb ? nt : nb);
+        }
+        fw_free(x);
+        fw_free(y);
+    }
+}
+
+/* Identities of at least `photos` photos. */
+static double at_least(const people *p, size_t photos)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < p->count; i++) n += photos_of(p, (uint32_t)i) >= photos;
+    return (double)n;
+}
+
+static int by_class(const void *x, const void *y)
+{
+    const match *p = x, *q = y;
+    if (p->class != q->class) return p->class < q->class ? -1 : 1;
+    if (p->evidence != q->evidence) return p->evidence > q->evidence ? -1 : 1;
+    return by_people(x, y);
+}
+
+/* False discovery rate of each pair: of the pairs of its class that are at least as alike, the share that chance explains
+ * (Benjamini and Hochberg 1995, with the null distribution from the calibration). Made monotone from below. */
+static void rate(const people *t, const people *b, const fw_calib *c, matches *l)
+{
+    qsort(l->m, l->count, sizeof *l->m, by_class);
+    for (size_t first = 0, end; first < l->count; first = end) {
+        int k = l->m[first].class;
+        double pairs = at_least(t, CLASS_FROM[k]) * at_least(b, CLASS_FROM[k]);
+        if (k + 1 < CLASSES) pairs -= at_least(t, CLASS_FROM[k + 1]) * at_least(b, CLASS_FROM[k + 1]);
+        for (end = first; end < l->count && l->m[end].class == k; end++) {
+            double fdr = pairs * fw_calib_far(c, (double)l->m[end].evidence) / (double)(end - first + 1);
+            l->m[end].score = (float)(fdr < 1 ? 1 - fdr : 0);
+        }
+        for (size_t i = end - 1; i-- > first;)
+            if (l->m[i].score < l->m[i + 1].score) l->m[i].score = l->m[i + 1].score;
+    }
+    qsort(l->m, l->count, sizeof *l->m, by_people);
+}
+
+static void emit(fw_overlap *o, fw_overlap_row r)
+{
+    fw_reserve(&o->row, &o->cap, o->count + 1, sizeof *o->row);
+    o->row[o->count++] = r;
+}
+
+static uint32_t label_of(const people *p, uint32_t who)
+{
+    return who < p->side->labels ? who : FW_OVERLAP_NONE;
+}
+
+static void emit_identities(const people *t, const matches *l, double least, uint8_t *hit, fw_overlap *o)
+{
+    for (size_t i = 0; i < l->count; i++) {
+        const match *m = &l->m[i];
+        if ((double)m->score < least) continue;
+        hit[m->who] = 1;
+        if (!o->cosine || (double)m->cosine < o->cosine) o->cosine = (double)m->cosine;
+        emit(o, (fw_overlap_row){label_of(t, m->who), m->row, m->bench_row, m->cosine, m->score, FW_OVERLAP_FACE});
+    }
+}
+
+/* A photo of an identity that is not flagged: foreign to its own centroid, and at home with a benchmark person. */
+static bool stray(const people *t, const people *b, const fw_calib *c, const fw_graph *cross, size_t row, double most,
+                  fw_overlap_row *out)
+{
+    const fw_vectors *v = t->side->vectors;
+    float *x = FW_ARRAY(float, 2 * (size_t)v->dim);
+    float *centre = x + v->dim;
+    bool found = false;
+    fw_vectors_get(v, row, x);
+    find_centre(t, t->of[row], centre);
+    if ((double)fw_dot(x, centre, v->dim) < t->trim) {
+        uint32_t hit = cross->id[cross->off[row]];
+        find_centre(b, b->of[hit], centre);
+        float cosine = fw_dot(x, centre, v->dim);
+        double expected = (double)b->count * fw_calib_far(c, (double)cosine);
+        found = expected <= most;
+        *out = (fw_overlap_row){FW_OVERLAP_NONE, (uint32_t)row, hit, cosine, (float)(1 / (1 + expected)), FW_OVERLAP_FACE};
+    }
+    fw_free(x);
+    return found;
+}
+
+static void emit_strays(const people *t, const people *b, const fw_calib *c, const fw_graph *cross, double most,
+                        double least, const uint8_t *hit, fw_overlap *o)
+{
+    fw_overlap_row r;
+    for (size_t i = 0; i < cross->n; i++) {
+        if (cross->off[i] == cross->off[i + 1] || hit[t->of[i]] || (double)cross->sim[cross->off[i]] < least) continue;
+        if (t->groups.off[t->of[i] + 1] - t->groups.off[t->of[i]] < 2) continue;
+        if (stray(t, b, c, cross, i, most, &r)) emit(o, r);
+    }
+}
+
+/* Candidate photo pairs (train row, train rows + benchmark row): close neighbours and close hashes. */
+static void image_candidates(const fw_overlap_side *t, const fw_overlap_side *b, const fw_graph *cross, double least,
+                             fw_pairs *out)
+{
+    size_t nt = t->vectors->n, nb = b->vectors->n, n = 0;
+    fw_hash_row *h = FW_ARRAY(fw_hash_row, nt + nb);
+    for (size_t i = 0; i < nt + nb; i++) {
+        const fw_signature *s = i < nt ? t->signature(t->context, i) : b->signature(b->context, i - nt);
+        if (s && (s->flags & FW_SIG_HAS_IMAGE) && !(s->flags & FW_SIG_FLAT))
+            h[n++] = (fw_hash_row){{s->phash[0], s->phash[1]}, (uint32_t)i};
+    }
+    fw_pairs near = {0};
+    fw_hash_pairs(h, n, 10, &near);
+    for (size_t i = 0; i < near.count; i++)
+        if (near.pair[i].a < nt && near.pair[i].b >= nt) fw_pairs_add(out, near.pair[i].a, near.pair[i].b);
+    for (size_t i = 0; i < nt; i++)
+        for (uint64_t j = cross->off[i]; j < cross->off[i + 1] && j < cross->off[i] + IMAGE_NEIGHBOURS; j++)
+            if ((double)cross->sim[j] >= least) fw_pairs_add(out, (uint32_t)i, (uint32_t)(nt + cross->id[j]));
+    fw_pairs_unique(out);
+    fw_free(near.pair);
+    fw_free(h);
+}
+
+static double photo_cosine(const fw_overlap_side *t, const fw_overlap_side *b, size_t row, size_t bench)
+{
+    if (!fw_vectors_valid(t->vectors, row) || !fw_vectors_valid(b->vectors, bench)) return NAN;
+    float x[4096], y[4096];
+    fw_vectors_get(t->vectors, row, x);
+    fw_vectors_get(b->vectors, bench, y);
+    return (double)fw_dot(x, y, t->vectors->dim);
+}
+
+static void emit_images(const fw_overlap_side *t, const fw_overlap_side *b, const fw_graph *cross, double least,
+                        fw_overlap *o)
+{
+    fw_pairs p = {0};
+    image_candidates(t, b, cross, least, &p);
+    float *margin = FW_ARRAY(float, p.count), *ncc = FW_ARRAY(float, p.count);
+#pragma omp parallel for schedule(dynamic, 32)
+    for (size_t i = 0; i < p.count; i++) {
+        size_t row = p.pair[i].a, bench = p.pair[i].b - t->vectors->n;
+        margin[i] = (float)fw_dup_margin(t->signature(t->context, row), b->signature(b->context, bench),
+                                         photo_cosine(t, b, row, bench), &ncc[i]);
+    }
+    for (size_t i = 0; i < p.count; i++) {
+        if (margin[i] <= 0) continue;
+        uint32_t row = p.pair[i].a, bench = (uint32_t)(p.pair[i].b - t->vectors->n);
+        uint32_t label = t->label ? t->label[row] : FW_OVERLAP_NONE;
+        emit(o, (fw_overlap_row){label, row, bench, ncc[i], ncc[i], FW_OVERLAP_IMAGE});
+    }
+    fw_free(margin);
+    fw_free(ncc);
+    fw_free(p.pair);
+}
+
+bool fw_overlap_name(const char *name, char *out)
+{
+    int letters = 0;
+    for (; *name; name++) {
+        unsigned char ch = (unsigned char)*name;
+        if (ch < 0x80 && !isalnum(ch)) continue;
+        letters += ch >= 0x80 || isalpha(ch);
+        *out++ = (char)(ch < 0x80 ? tolower(ch) : ch);
+    }
+    *out = 0;
+    return letters >= 4;
+}
+
+typedef struct named {
+    char *name;
+    uint32_t who;
+} named;
+
+static int by_name(const void *x, const void *y)
+{
+    const named *p = x, *q = y;
+    int d = strcmp(p->name, q->name);
+    return d ? d : (p->who > q->who) - (p->who < q->who);
+}
+
+static named *names_of(const fw_overlap_side *s, size_t *n)
+{
+    named *list = FW_ARRAY(named, s->labels);
+    *n = 0;
+    for (size_t l = 0; l < s->labels; l++) {
+        char *norm = fw_alloc(strlen(s->name[l]) + 1, 1);
+        if (fw_overlap_name(s->name[l], norm)) list[(*n)++] = (named){norm, (uint32_t)l};
+        else fw_free(norm);
+    }
+    qsort(list, *n, sizeof *list, by_name);
+    return list;
+}
+
+/* First row of every label, or UINT32_MAX. */
+static uint32_t *first_rows(const fw_overlap_side *s)
+{
+    uint32_t *first = FW_ARRAY(uint32_t, s->labels);
+    memset(first, 0xff, s->labels * sizeof *first);
+    for (size_t i = s->vectors->n; i-- > 0;)
+        if (s->label[i] != FW_OVERLAP_NONE) first[s->label[i]] = (uint32_t)i;
+    return first;
+}
+
+static void emit_names(const fw_overlap_side *t, const fw_overlap_side *b, fw_overlap *o)
+{
+    if (!t->name || !b->name || !t->label || !b->label) return;
+    size_t nt, nb;
+    named *x = names_of(t, &nt), *y = names_of(b, &nb);
+    uint32_t *tr = first_rows(t), *br = first_rows(b);
+    for (size_t i = 0, j = 0; i < nt; i++) {
+        while (j < nb && strcmp(y[j].name, x[i].name) < 0) j++;
+        for (size_t k = j; k < nb && !strcmp(y[k].name, x[i].name); k++)
+            if (tr[x[i].who] != UINT32_MAX && br[y[k].who] != UINT32_MAX)
+                emit(o, (fw_overlap_row){x[i].who, tr[x[i].who], br[y[k].who], 1, 1, FW_OVERLAP_NAME});
+    }
+    for (size_t i = 0; i < nt; i++) fw_free(x[i].name);
+    for (size_t i = 0; i < nb; i++) fw_free(y[i].name);
+    fw_free(x);
+    fw_free(y);
+    fw_free(tr);
+    fw_free(br);
+}
+
+static int by_rule(const void *x, const void *y)
+{
+    const fw_overlap_row *p = x, *q = y;
+    if (p->rule != q->rule) return p->rule < q->rule ? -1 : 1;
+    if (p->label != q->label) return p->label < q->label ? -1 : 1;
+    if (p->row != q->row) return p->row < q->row ? -1 : 1;
+    return (p->bench_row > q->bench_row) - (p->bench_row < q->bench_row);
+}
+
+/* Where fw_calib_far falls to `far`, i.e. the threshold for two single photos. */
+static double far_point(const fw_calib *c, double expected, size_t benchmark)
+{
+    double far = expected / (double)(benchmark ? benchmark : 1);
+    return fw_calib_threshold(c, far < 0.5 ? far : 0.5);
+}
+
+int fw_overlap_find(const fw_overlap_side *train, const fw_overlap_side *bench, const fw_graph *cross,
+                    const fw_calib *calib, const fw_overlap_opts *o, fw_overlap **out, fw_err *e)
+{
+    double trim = fw_calib_threshold(calib, TRIM_FAR);
+    people t = people_new(train, trim), b = people_new(bench, trim);
+    fw_overlap *r = FW_NEW(fw_overlap);
+    matches l = {0};
+    uint8_t *hit = fw_alloc(t.count, 1);
+    double least = far_point(calib, CANDIDATES, b.count);
+    candidates(&t, &b, cross, least, &l);
+    compare_people(&t, &b, &l);
+    rate(&t, &b, calib, &l);
+    emit_identities(&t, &l, 1 - o->fdr, hit, r);
+    emit_strays(&t, &b, calib, cross, o->stray, least, hit, r);
+    if (train->signature && bench->signature) emit_images(train, bench, cross, least, r);
+    if (o->names) emit_names(train, bench, r);
+    if (r->count) qsort(r->row, r->count, sizeof *r->row, by_rule);
+    fw_free(hit);
+    fw_free(l.m);
+    people_free(&t);
+    people_free(&b);
+    *out = r;
+    int rc = fw_check_stop(e);
+    if (rc) {
+        fw_overlap_free(r);
+        *out = NULL;
+    }
+    return rc;
+}
+
+void fw_overlap_free(fw_overlap *o)
+{
+    if (!o) return;
+    fw_free(o->row);
+    fw_free(o);
+}

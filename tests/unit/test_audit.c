@@ -1,0 +1,301 @@
+/* audit: synthetic people on the sphere, noise planted with known truth. */
+#include "../../index/audit.h"
+
+#include <math.h>
+#include <omp.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { DIM = 128, K = 24 };
+
+typedef struct world {
+    size_t n, labels;
+    uint16_t *half;
+    uint32_t *label, *person;
+    float *quality;
+    fw_vectors *v;
+    fw_graph *knn;
+} world;
+
+static void photo(fw_rng *r, uint64_t who, double noise, uint16_t *out)
+{
+    float x[DIM];
+    fw_rng face = {.state = who * 977 + 13};
+    for (int d = 0; d < DIM; d++) x[d] = (float)(fw_rng_normal(&face) + noise * fw_rng_normal(r));
+    fw_normalise(x, DIM);
+    fw_float_to_half(x, out, DIM);
+}
+
+static void build_graph(world *w)
+{
+    float *x = FW_ARRAY(float, w->n *DIM), *row = FW_ARRAY(float, w->n);
+    uint64_t *off = FW_ARRAY(uint64_t, w->n + 1);
+    uint32_t *id = FW_ARRAY(uint32_t, w->n * K);
+    float *sim = FW_ARRAY(float, w->n *K);
+    fw_vectors_block(w->v, 0, w->n, x);
+    for (size_t i = 0; i < w->n; i++) {
+        uint32_t *best = id + i * K;
+        float *s = sim + i * K;
+        fw_products(x + i * DIM, 1, x, w->n, DIM, row);
+        for (size_t k = 0; k < K; k++) s[k] = -9;
+        for (size_t j = 0; j < w->n; j++) {
+            if (j == i || row[j] <= s[K - 1]) continue;
+            size_t k = K - 1;
+            for (; k > 0 && s[k - 1] < row[j]; k--) s[k] = s[k - 1], best[k] = best[k - 1];
+            s[k] = row[j], best[k] = (uint32_t)j;
+        }
+        off[i + 1] = (i + 1) * K;
+    }
+    w->knn = fw_graph_new(w->n, off, id, sim);
+    fw_free(x);
+    fw_free(row);
+}
+
+/* `people` labels of 4..15 photos; then rate/2 flips and rate/2 strangers. Worse photos for lower quality. */
+static world make(size_t people, double rate, uint64_t seed)
+{
+    world w = {.labels = people};
+    size_t room = people * 16 + 16;
+    w.half = FW_ARRAY(uint16_t, room * DIM);
+    w.label = FW_ARRAY(uint32_t, room);
+    w.person = FW_ARRAY(uint32_t, room);
+    w.quality = FW_ARRAY(float, room);
+    fw_rng r = {.state = seed};
+    for (uint32_t p = 0; p < people; p++)
+        for (size_t k = 0, each = 4 + fw_rng_below(&r, 12); k < each; k++) {
+            size_t i = w.n++;
+            double u = fw_rng_unit(&r);
+            w.person[i] = w.label[i] = p;
+            if (u < rate / 2)
+                w.label[i] = (uint32_t)fw_rng_below(&r, people);
+            else if (u < rate)
+                w.person[i] = 100000 + (uint32_t)i;
+            w.quality[i] = (float)fw_rng_unit(&r);
+            photo(&r, w.person[i], 0.5 + 0.5 * (1 - w.quality[i]), w.half + i * DIM);
+        }
+    return w;
+}
+
+static void ready(world *w)
+{
+    w->v = fw_vectors_wrap(w->half, w->n, DIM, NULL);
+    build_graph(w);
+}
+
+static void drop(world *w)
+{
+    fw_vectors_free(w->v);
+    fw_graph_free(w->knn);
+    fw_free(w->half);
+    fw_free(w->label);
+    fw_free(w->person);
+    fw_free(w->quality);
+}
+
+static fw_audit *judge(const world *w, const fw_audit_opt *opt)
+{
+    fw_audit *a;
+    fw_err e = {0};
+    fw_audit_in in = {.v = w->v, .label = w->label, .labels = w->labels, .quality = w->quality, .knn = w->knn};
+    assert_int_equal(fw_audit_run(&a, &in, opt, &e), FW_OK);
+    return a;
+}
+
+static bool wrong(const world *w, size_t i)
+{
+    return w->person[i] != w->label[i];
+}
+
+static double f1(const world *w, const fw_audit *a)
+{
+    double tp = 0, fp = 0, fn = 0;
+    for (size_t i = 0; i < w->n; i++) {
+        bool found = a->verdict[i] == FW_AUDIT_REMOVE || a->verdict[i] == FW_AUDIT_RELABEL;
+        tp += found && wrong(w, i);
+        fp += found && !wrong(w, i);
+        fn += !found && wrong(w, i);
+    }
+    return 2 * tp / (2 * tp + fp + fn);
+}
+
+static void finds_planted_noise_at_any_rate(void **state)
+{
+    (void)state;
+    static const double rates[] = {0.02, 0.1, 0.3, 0.5};
+    for (size_t k = 0; k < FW_COUNT(rates); k++) {
+        world w = make(250, rates[k], 5 + k);
+        ready(&w);
+        fw_audit *a = judge(&w, &FW_AUDIT_DEFAULTS);
+        double truth = 0;
+        size_t moved = 0, right = 0;
+        for (size_t i = 0; i < w.n; i++) {
+            truth += wrong(&w, i) / (double)w.n;
+            if (a->verdict[i] != FW_AUDIT_RELABEL || a->person[i] > 1) continue;
+            moved++;
+            right += a->new_label[i] == w.person[i];
+        }
+        assert_true(f1(&w, a) > 0.98);
+        assert_true(a->noise_low <= truth && truth <= a->noise_high);
+        assert_true(moved > w.n * rates[k] / 2 * 0.8 && right >= moved * 0.99);
+        fw_audit_free(a);
+        drop(&w);
+    }
+}
+
+static void clean_data_stays_whole(void **state)
+{
+    (void)state;
+    world w = make(250, 0, 9);
+    ready(&w);
+    fw_audit *a = judge(&w, &FW_AUDIT_DEFAULTS);
+    size_t flagged = 0;
+    for (size_t i = 0; i < w.n; i++) flagged += a->verdict[i] != FW_AUDIT_KEEP;
+    for (size_t l = 0; l < w.labels; l++) assert_int_equal(a->id_action[l], FW_LABEL_KEEP);
+    assert_true(flagged <= 2);
+    assert_true(a->noise < 0.005);
+    fw_audit_free(a);
+    drop(&w);
+}
+
+/* A tighter second person must not win the folder from a larger, blurred first one. */
+static void main_person_is_the_one_most_photos_support(void **state)
+{
+    (void)state;
+    world w = make(150, 0.05, 21);
+    fw_rng r = {.state = 99};
+    for (size_t i = 0; i < w.n; i++) {
+        if (w.label[i] >= 20 || wrong(&w, i)) continue;
+        photo(&r, w.person[i], 1.0, w.half + i * DIM); /* all of label 0..19: poor photos */
+    }
+    for (uint32_t l = 0; l < 20; l++) {
+        size_t own = 0;
+        for (size_t i = 0; i < w.n; i++) own += w.label[i] == l && w.person[i] == l;
+        for (size_t k = 0; k < own * 6 / 10 && w.n < 150 * 16 + 16; k++) {
+            w.label[w.n] = l, w.person[w.n] = 5000 + l, w.quality[w.n] = 0.9f;
+            photo(&r, 5000 + l, 0.4, w.half + w.n * DIM);
+            w.n++;
+        }
+    }
+    ready(&w);
+    fw_audit *a = judge(&w, &FW_AUDIT_DEFAULTS);
+    assert_true(f1(&w, a) > 0.97);
+    fw_audit_free(a);
+    drop(&w);
+}
+
+static void score_is_a_probability(void **state)
+{
+    (void)state;
+    double sum[5] = {0}, bad[5] = {0}, count[5] = {0};
+    for (uint64_t s = 0; s < 4; s++) {
+        world w = make(200, 0.3, 40 + s);
+        fw_rng r = {.state = s};
+        for (size_t i = 0; i < w.n; i++)
+            photo(&r, w.person[i], 1.1 + 0.7 * (1 - w.quality[i]), w.half + i * DIM); /* hard set */
+        ready(&w);
+        fw_audit *a = judge(&w, &FW_AUDIT_DEFAULTS);
+        for (size_t i = 0; i < w.n; i++) {
+            int b = a->score[i] >= 1 ? 4 : (int)(a->score[i] * 5);
+            assert_true(a->score[i] >= 0 && a->score[i] <= 1);
+            sum[b] += a->score[i], bad[b] += wrong(&w, i), count[b]++;
+        }
+        fw_audit_free(a);
+        drop(&w);
+    }
+    for (int b = 0; b < 5; b++) {
+        print_message("score %.1f-%.1f: %5.0f images, mean score %.3f, wrong %.3f\n", b / 5.0, (b + 1) / 5.0, count[b],
+                      sum[b] / fmax(count[b], 1), bad[b] / fmax(count[b], 1));
+        if (count[b] < 40) continue;
+        assert_true(fabs(sum[b] - bad[b]) / count[b] < 0.15);
+    }
+}
+
+static void same_result_for_any_thread_count(void **state)
+{
+    (void)state;
+    world w = make(120, 0.2, 3);
+    ready(&w);
+    fw_audit *one, *more;
+    int before = omp_get_max_threads();
+    omp_set_num_threads(1);
+    one = judge(&w, &FW_AUDIT_DEFAULTS);
+    omp_set_num_threads(5);
+    more = judge(&w, &FW_AUDIT_DEFAULTS);
+    omp_set_num_threads(before);
+    assert_memory_equal(one->score, more->score, w.n * sizeof(float));
+    assert_memory_equal(one->verdict, more->verdict, w.n);
+    assert_memory_equal(one->new_label, more->new_label, w.n * sizeof(uint32_t));
+    assert_memory_equal(one->id_centre, more->id_centre, w.labels * DIM * sizeof(uint16_t));
+    fw_audit_free(one);
+    fw_audit_free(more);
+    drop(&w);
+}
+
+static void policy_orders_what_is_flagged(void **state)
+{
+    (void)state;
+    world w = make(150, 0.3, 77);
+    fw_rng r = {.state = 5};
+    for (size_t i = 0; i < w.n; i++) photo(&r, w.person[i], 1.6, w.half + i * DIM);
+    ready(&w);
+    size_t flagged[3] = {0};
+    for (int p = 0; p < 3; p++) {
+        fw_audit_opt o = FW_AUDIT_DEFAULTS;
+        o.policy = (enum fw_policy)p;
+        fw_audit *a = judge(&w, &o);
+        for (size_t i = 0; i < w.n; i++)
+            flagged[p] += a->verdict[i] == FW_AUDIT_REMOVE || a->verdict[i] == FW_AUDIT_RELABEL;
+        fw_audit_free(a);
+    }
+    assert_true(flagged[0] < flagged[1] && flagged[1] < flagged[2]);
+    drop(&w);
+}
+
+/* No label, one label for all, one photo, no photo, invalid rows: nothing breaks, nothing is claimed. */
+static void odd_inputs(void **state)
+{
+    (void)state;
+    world w = make(60, 0.1, 8);
+    ready(&w);
+    uint32_t *mine = w.label, *other = FW_ARRAY(uint32_t, w.n);
+    uint8_t *valid = FW_ARRAY(uint8_t, w.n);
+    w.label = other; /* all zeros: one label */
+    size_t labels = w.labels;
+    w.labels = 1;
+    fw_audit_free(judge(&w, &FW_AUDIT_DEFAULTS));
+    w.labels = labels;
+    for (size_t i = 0; i < w.n; i++) other[i] = FW_NONE;
+    fw_audit *a = judge(&w, &FW_AUDIT_DEFAULTS);
+    for (size_t i = 0; i < w.n; i++) assert_int_equal(a->verdict[i], FW_AUDIT_KEEP);
+    fw_audit_free(a);
+    w.v->valid = valid; /* no usable face at all */
+    w.label = mine;
+    fw_audit_free(judge(&w, &FW_AUDIT_DEFAULTS));
+    w.v->valid = NULL;
+    fw_err e = {0};
+    w.label[3] = 99999;
+    fw_audit_in in = {.v = w.v, .label = w.label, .labels = w.labels, .knn = w.knn};
+    assert_int_equal(fw_audit_run(&a, &in, &FW_AUDIT_DEFAULTS, &e), FW_EFAIL);
+    assert_non_null(strstr(e.msg, "99999"));
+    fw_free(other);
+    fw_free(valid);
+    drop(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(finds_planted_noise_at_any_rate),
+        cmocka_unit_test(clean_data_stays_whole),
+        cmocka_unit_test(main_person_is_the_one_most_photos_support),
+        cmocka_unit_test(score_is_a_probability),
+        cmocka_unit_test(same_result_for_any_thread_count),
+        cmocka_unit_test(policy_orders_what_is_flagged),
+        cmocka_unit_test(odd_inputs),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,174 @@
+/* identity: merges and splits on synthetic people with known truth. */
+#include "../../index/audit.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+enum { DIM = 128, K = 24 };
+
+typedef struct world {
+    size_t n, labels;
+    uint16_t *half;
+    uint32_t *label, *person;
+    fw_vectors *v;
+    fw_graph *knn;
+} world;
+
+static void photo(fw_rng *r, uint64_t who, double noise, uint16_t *out)
+{
+    float x[DIM];
+    fw_rng face = {.state = who * 977 + 13};
+    for (int d = 0; d < DIM; d++) x[d] = (float)(fw_rng_normal(&face) + noise * fw_rng_normal(r));
+    fw_normalise(x, DIM);
+    fw_float_to_half(x, out, DIM);
+}
+
+static void build_graph(world *w)
+{
+    float *x = FW_ARRAY(float, w->n *DIM), *row = FW_ARRAY(float, w->n);
+    uint64_t *off = FW_ARRAY(uint64_t, w->n + 1);
+    uint32_t *id = FW_ARRAY(uint32_t, w->n * K);
+    float *sim = FW_ARRAY(float, w->n *K);
+    fw_vectors_block(w->v, 0, w->n, x);
+    for (size_t i = 0; i < w->n; i++) {
+        uint32_t *best = id + i * K;
+        float *s = sim + i * K;
+        fw_products(x + i * DIM, 1, x, w->n, DIM, row);
+        for (size_t k = 0; k < K; k++) s[k] = -9;
+        for (size_t j = 0; j < w->n; j++) {
+            if (j == i || row[j] <= s[K - 1]) continue;
+            size_t k = K - 1;
+            for (; k > 0 && s[k - 1] < row[j]; k--) s[k] = s[k - 1], best[k] = best[k - 1];
+            s[k] = row[j], best[k] = (uint32_t)j;
+        }
+        off[i + 1] = (i + 1) * K;
+    }
+    w->knn = fw_graph_new(w->n, off, id, sim);
+    fw_free(x);
+    fw_free(row);
+}
+
+enum { PEOPLE = 120 };
+
+static void add(world *w, fw_rng *r, uint32_t label, uint32_t person, size_t photos)
+{
+    for (size_t k = 0; k < photos; k++) {
+        w->label[w->n] = label;
+        w->person[w->n] = person;
+        photo(r, person, 0.8, w->half + w->n * DIM);
+        w->n++;
+    }
+}
+
+/* Labels 0..39: one person under 2l and 2l+1; 40..69: two people; the rest clean. */
+static world make(uint64_t seed)
+{
+    world w = {.labels = PEOPLE};
+    fw_rng r = {.state = seed};
+    size_t room = PEOPLE * 24;
+    w.half = FW_ARRAY(uint16_t, room * DIM);
+    w.label = FW_ARRAY(uint32_t, room);
+    w.person = FW_ARRAY(uint32_t, room);
+    for (uint32_t l = 0; l < 40; l++) add(&w, &r, l, l / 2 * 2, 3 + fw_rng_below(&r, 6));
+    for (uint32_t l = 40; l < PEOPLE; l++) add(&w, &r, l, l, 6 + fw_rng_below(&r, 6));
+    for (uint32_t l = 40; l < 70; l++) add(&w, &r, l, l + 1000, 4 + fw_rng_below(&r, 3));
+    w.v = fw_vectors_wrap(w.half, w.n, DIM, NULL);
+    build_graph(&w);
+    return w;
+}
+
+static void drop(world *w)
+{
+    fw_vectors_free(w->v);
+    fw_graph_free(w->knn);
+    fw_free(w->half);
+    fw_free(w->label);
+    fw_free(w->person);
+}
+
+static fw_audit *judge(const world *w)
+{
+    fw_audit *a;
+    fw_err e = {0};
+    fw_audit_in in = {.v = w->v, .label = w->label, .labels = w->labels, .knn = w->knn};
+    assert_int_equal(fw_audit_run(&a, &in, &FW_AUDIT_DEFAULTS, &e), FW_OK);
+    return a;
+}
+
+static void one_person_under_two_labels_is_merged(void **state)
+{
+    (void)state;
+    world w = make(1);
+    fw_audit *a = judge(&w);
+    for (uint32_t l = 0; l < PEOPLE; l++) {
+        if (l < 40) {
+            uint32_t twin = l ^ 1;
+            bool into = a->id_action[l] == FW_LABEL_MERGE && a->id_other[l] == twin;
+            bool from = a->id_action[twin] == FW_LABEL_MERGE && a->id_other[twin] == l;
+            assert_true(into != from); /* exactly one of the two goes into the other */
+            if (into) assert_true(a->id_members[twin] >= a->id_members[l]);
+        } else {
+            assert_int_not_equal(a->id_action[l], FW_LABEL_MERGE);
+        }
+    }
+    for (size_t i = 0; i < w.n; i++)
+        if (w.label[i] < 40) assert_int_equal(a->verdict[i], FW_AUDIT_KEEP);
+    fw_audit_free(a);
+    drop(&w);
+}
+
+static void two_people_under_one_label_are_split(void **state)
+{
+    (void)state;
+    world w = make(2);
+    fw_audit *a = judge(&w);
+    for (uint32_t l = 0; l < PEOPLE; l++) assert_int_equal(a->id_action[l] == FW_LABEL_SPLIT, l >= 40 && l < 70);
+    for (size_t i = 0; i < w.n;
+         i++) { /* all photos of one person end under one name, the two people under different ones */
+        if (w.label[i] < 40 || w.label[i] >= 70) continue;
+        for (size_t k = 0; k < w.n; k++)
+            if (w.label[k] == w.label[i]) assert_int_equal(a->person[k] == a->person[i], w.person[k] == w.person[i]);
+    }
+    fw_audit_free(a);
+    drop(&w);
+}
+
+/* Three labels of one person: all end in the same one. */
+static void chains_of_merges_have_one_end(void **state)
+{
+    (void)state;
+    world w = make(3);
+    for (size_t i = 0; i < w.n; i++) { /* labels 0..5 are persons 0, 2, 4: make them one */
+        if (w.label[i] > 5) continue;
+        fw_rng r = {.state = i + 500};
+        photo(&r, 0, 0.8, w.half + i * DIM);
+    }
+    fw_graph_free(w.knn);
+    build_graph(&w);
+    fw_audit *a = judge(&w);
+    uint32_t end = FW_NONE, kept = 0;
+    for (uint32_t l = 0; l < 6; l++)
+        if (a->id_action[l] != FW_LABEL_MERGE) end = l, kept++;
+    assert_true(kept >= 1);
+    for (uint32_t l = 0; l < 6; l++)
+        if (a->id_action[l] == FW_LABEL_MERGE) {
+            assert_int_not_equal(a->id_action[a->id_other[l]], FW_LABEL_MERGE);
+            if (kept == 1) assert_int_equal(a->id_other[l], end);
+        }
+    assert_int_equal(kept, 1);
+    fw_audit_free(a);
+    drop(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(one_person_under_two_labels_is_merged),
+        cmocka_unit_test(two_people_under_one_label_are_split),
+        cmocka_unit_test(chains_of_merges_have_one_end),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
