@@ -174,7 +174,8 @@ static void number(const uint32_t *module, size_t n, int32_t *id, fw_cluster_rep
     fw_free(name);
 }
 
-int fw_cluster_run(const fw_vectors *v, const fw_graph *g, const fw_cluster_opts *o, int32_t *id, fw_cluster_report *r, fw_err *e)
+int fw_cluster_run(const fw_vectors *v, const fw_graph *g, const fw_cluster_opts *o, int32_t *id, fw_cluster_report *r,
+                   fw_err *e)
 {
     fw_cluster_report unused;
     size_t count;
@@ -184,9 +185,12 @@ int fw_cluster_run(const fw_vectors *v, const fw_graph *g, const fw_cluster_opts
     fw_net net = fw_cluster_net(g, o->neighbours, o->threshold);
     uint32_t *module = FW_ARRAY(uint32_t, g->n);
     r->edges = net.off[g->n] / 2;
-    if (o->method == FW_CLUSTER_COMPONENTS) components(&net, module);
-    else if (o->method == FW_CLUSTER_WHISPERS) whispers(&net, o->seed, module);
-    else rc = fw_infomap(&net, o->seed, module, &count, e);
+    if (o->method == FW_CLUSTER_COMPONENTS)
+        components(&net, module);
+    else if (o->method == FW_CLUSTER_WHISPERS)
+        whispers(&net, o->seed, module);
+    else
+        rc = fw_infomap(&net, o->seed, module, &count, e);
     if (!rc) rc = fw_check_stop(e);
     fw_net_free(&net);
     if (!rc) {

@@ -5,12 +5,12 @@
  *      whispers    Chinese whispers (C. Biemann 2006): every node takes the label with most weight around it
  *      components  connected components: any chain of edges joins
  * 2. Joining: what stands apart only because single photos are unlike is joined by centroids. The centroid of n photos
- *    carries less noise than a photo, so for the same person its cosine grows with n, while that of different people does
- *    not: one threshold for centroids, `join`, finds more at the same risk. Pairs of clusters (and lone photos) with a
- *    graph edge of at least `candidate` are compared; those that are each other's best above `join` become one; repeat.
+ *    carries less noise than a photo, so for the same person its cosine grows with n, while that of different people
+ * does not: one threshold for centroids, `join`, finds more at the same risk. Pairs of clusters (and lone photos) with
+ * a graph edge of at least `candidate` are compared; those that are each other's best above `join` become one; repeat.
  *
- * Thresholds come from the calibration. A face that is compared with n others meets n * FAR(t) unrelated ones above t, so
- * the similarity that chance likeness reaches grows slowly with the set; fw_cluster_defaults fixes that number.
+ * Thresholds come from the calibration. A face that is compared with n others meets n * FAR(t) unrelated ones above t,
+ * so the similarity that chance likeness reaches grows slowly with the set; fw_cluster_defaults fixes that number.
  *
  * Time is linear in edges, the same ids for any thread count. Memory: 16 bytes per kept edge and about 60 per row;
  * centroids are computed when two clusters are compared, never stored.
@@ -42,8 +42,8 @@ typedef struct fw_cluster_report {
 
 /* Method infomap and thresholds for a set of `rows` usable rows. */
 fw_cluster_opts fw_cluster_defaults(const fw_calib *c, size_t rows);
-/* Impostor calibration of an unlabelled view: every row is its own label; genuine pairs among random ones are taken out by
- * the fit itself. */
+/* Impostor calibration of an unlabelled view: every row is its own label; genuine pairs among random ones are taken out
+ * by the fit itself. */
 void fw_cluster_calibrate(fw_calib *c, const fw_vectors *v, uint64_t seed);
 
 /* id[i]: cluster 0.., numbered by first member, or -1: alone. `id` has graph->n places. `r` may be NULL. */

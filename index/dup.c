@@ -43,8 +43,10 @@ double fw_dup_margin(const fw_signature *a, const fw_signature *b, double cosine
     if (correlation) *correlation = 0;
     if (!a || !b) return margin;
     fw_photo_match m = fw_photo_compare(a, b, false, COARSE);
-    if (m.wide) margin = m.ncc + m.fine + COS_WEIGHT * (isnan(cosine) ? COS_ABSENT : cosine) - BOUND;
-    else margin = m.ncc + m.fine - WHOLE_BOUND;
+    if (m.wide)
+        margin = m.ncc + m.fine + COS_WEIGHT * (isnan(cosine) ? COS_ABSENT : cosine) - BOUND;
+    else
+        margin = m.ncc + m.fine - WHOLE_BOUND;
     if (m.wide && margin <= 0) {
         fw_photo_match w = fw_photo_compare(a, b, true, COARSE);
         if (w.ncc + w.fine - WHOLE_BOUND > 0) {
@@ -214,7 +216,7 @@ static bool consistent(const search *s, fw_uf *uf, const edge *k)
 static fw_uf group(search *s)
 {
     fw_uf uf = fw_uf_new(s->in->n);
-    qsort(s->edge, s->count, sizeof *s->edge, by_strength);
+    if (s->count) qsort(s->edge, s->count, sizeof *s->edge, by_strength);
     for (size_t i = 0; i < s->count; i++)
         if (consistent(s, &uf, &s->edge[i])) fw_uf_join(&uf, s->edge[i].a, s->edge[i].b);
     return uf;

@@ -45,7 +45,7 @@ typedef struct fw_dup_row {
     float similarity;    /* 0..1: correlation with the group's kept image after registration; exact copies 1 */
     uint8_t kind;        /* EXACT: the same bytes as the kept image (the kept image: as some other one) */
     uint8_t kept;
-    uint8_t cross;       /* the group holds more than one label: evidence that one of them is wrong */
+    uint8_t cross; /* the group holds more than one label: evidence that one of them is wrong */
 } fw_dup_row;
 
 typedef struct fw_dups {

@@ -29,8 +29,8 @@ typedef struct fw_hash_row {
     uint32_t row;
 } fw_hash_row;
 
-/* Append to `out` the pairs whose Hamming distance is at most `bits`, as far as the windows show them. Mirror images are
- * only compared with images, not with each other. */
+/* Append to `out` the pairs whose Hamming distance is at most `bits`, as far as the windows show them. Mirror images
+ * are only compared with images, not with each other. */
 void fw_hash_pairs(const fw_hash_row *rows, size_t n, int bits, fw_pairs *out);
 
 #endif

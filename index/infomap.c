@@ -19,8 +19,8 @@ typedef struct level {
 } level;
 
 typedef struct modules {
-    uint32_t *of;     /* node -> module */
-    double *p, *q;    /* per module */
+    uint32_t *of;  /* node -> module */
+    double *p, *q; /* per module */
     double q_sum;
 } modules;
 

@@ -9,8 +9,8 @@
  *
  * Search: nodes move to the neighbouring module that shortens L most, modules become nodes, repeat (as Louvain); then
  * again from single nodes, starting at the modules found, until nothing moves. Sequential, in a fixed shuffled order:
- * the result depends on the graph and the seed alone. Time is linear in the edges per sweep; sweeps visit only nodes whose
- * neighbourhood changed.
+ * the result depends on the graph and the seed alone. Time is linear in the edges per sweep; sweeps visit only nodes
+ * whose neighbourhood changed.
  */
 #ifndef FW_INFOMAP_H
 #define FW_INFOMAP_H

@@ -41,7 +41,7 @@ static int by_modules(const void *x, const void *y)
 static void unique(list *l)
 {
     size_t n = 0;
-    qsort(l->c, l->count, sizeof *l->c, by_modules);
+    if (l->count) qsort(l->c, l->count, sizeof *l->c, by_modules);
     for (size_t i = 0; i < l->count; i++)
         if (!n || l->c[n - 1].a != l->c[i].a || l->c[n - 1].b != l->c[i].b) l->c[n++] = l->c[i];
     l->count = n;
@@ -79,9 +79,10 @@ static void centroid(const fw_vectors *v, const member_table *m, uint32_t module
     fw_normalise(out, v->dim);
 }
 
-/* Least cosine for joining clusters of m and n photos. Chance likeness of two centroids does not depend on the sizes, but
- * likeness of one person does: rho f(m) f(n) with f(n) = sqrt(n / (1 + (n-1) rho)), from rho = .55 for two photos to 1.
- * A pair must keep its place between the two, or large clusters of look-alikes would join at what is poor for their size. */
+/* Least cosine for joining clusters of m and n photos. Chance likeness of two centroids does not depend on the sizes,
+ * but likeness of one person does: rho f(m) f(n) with f(n) = sqrt(n / (1 + (n-1) rho)), from rho = .55 for two photos
+ * to 1. A pair must keep its place between the two, or large clusters of look-alikes would join at what is poor for
+ * their size. */
 static double needed(double join, double m, double n)
 {
     static const double RHO = 0.55;

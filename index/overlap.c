@@ -24,7 +24,7 @@ static const size_t CLASS_FROM[CLASSES + 1] = {1, 2, 4, SIZE_MAX};
 
 fw_overlap_opts fw_overlap_defaults(void)
 {
-    return (fw_overlap_opts){.fdr = 0.005, .stray = 0.002, .names = false};
+    return (fw_overlap_opts){.fdr = 0.005, .stray = 0.0005, .names = false};
 }
 
 /* One side's identities: rows by identity and, on demand, trimmed centroids. */
@@ -59,16 +59,18 @@ static void mean_of(const float *x, const uint8_t *fits, size_t n, int dim, floa
     fw_normalise(out, dim);
 }
 
-/* Unit-length centroid into `out` (dim). Photos that do not fit are left out; if none fits, all count. */
-static void find_centre(const people *p, uint32_t who, float *out)
+/* Unit-length centroid into `out` (dim), without row `but` (SIZE_MAX: with all). Photos that do not fit are left out;
+ * if none fits, all count. */
+static void find_centre(const people *p, uint32_t who, size_t but, float *out)
 {
     const fw_vectors *v = p->side->vectors;
     size_t first = p->groups.off[who], n = p->groups.off[who + 1] - first, take = n < SAMPLE ? n : SAMPLE;
-    float *x = FW_ARRAY(float, take * (size_t)v->dim);
+    float *x = FW_ARRAY(float, take *(size_t)v->dim);
     uint8_t fits[SAMPLE];
     for (size_t i = 0; i < take; i++) {
-        fw_vectors_get(v, p->groups.row[first + i * n / take], x + i * (size_t)v->dim);
-        fits[i] = 1;
+        size_t row = p->groups.row[first + i * n / take];
+        fits[i] = row != but;
+        if (fits[i]) fw_vectors_get(v, row, x + i * (size_t)v->dim); /* else zeros, which never fit */
     }
     mean_of(x, fits, take, v->dim, out);
     for (int round = 0; round < TRIMS && take > 2; round++) {
@@ -83,10 +85,10 @@ static void find_centre(const people *p, uint32_t who, float *out)
 typedef struct match {
     uint32_t who, bench; /* identities */
     uint32_t row, bench_row;
-    float best;   /* cosine of that closest photo pair */
-    float cosine; /* of the centroids */
+    float best;     /* cosine of that closest photo pair */
+    float cosine;   /* of the centroids */
     float evidence; /* cosine less what is owed to many photos */
-    float score;  /* 1 - false discovery rate */
+    float score;    /* 1 - false discovery rate */
     int class;
 } match;
 
@@ -115,16 +117,15 @@ static void candidates(const people *t, const people *b, const fw_graph *cross, 
                 (match){t->of[i], b->of[cross->id[j]], (uint32_t)i, cross->id[j], cross->sim[j], 0, 0, 0, 0};
         }
     size_t n = 0;
-    qsort(out->m, out->count, sizeof *out->m, by_people);
+    if (out->count) qsort(out->m, out->count, sizeof *out->m, by_people);
     for (size_t i = 0; i < out->count; i++)
-        if (!n || out->m[n - 1].who != out->m[i].who || out->m[n - 1].bench != out->m[i].bench)
-            out->m[n++] = out->m[i];
+        if (!n || out->m[n - 1].who != out->m[i].who || out->m[n - 1].bench != out->m[i].bench) out->m[n++] = out->m[i];
     out->count = n;
 }
 
-/* Two centroids of one person come closer with every photo, rho f(n)^2 with f(n)^2 = n / (1 + (n-1) rho), up to 1; those
- * of look-alikes do not. What a pair with more than two photos a side lacks of that gain counts against it. LFW: pairs
- * like Jennifer Lopez and Angelina Jolie, .49 with ten photos each, where one person has .8 and more. */
+/* Two centroids of one person come closer with every photo, rho f(n)^2 with f(n)^2 = n / (1 + (n-1) rho), up to 1;
+ * those of look-alikes do not. What a pair with more than two photos a side lacks of that gain counts against it. LFW:
+ * pairs like Jennifer Lopez and Angelina Jolie, .49 with ten photos each, where one person has .8 and more. */
 static double excess(size_t photos)
 {
     if (photos <= 2) return 0;
@@ -155,8 +156,8 @@ static void compare_people(const people *t, const people *b, matches *l)
         for (size_t i = 0; i < l->count; i++) {
             match *m = &l->m[i];
             size_t nt = photos_of(t, m->who), nb = photos_of(b, m->bench);
-            if (held != m->who) find_centre(t, held = m->who, x);
-            find_centre(b, m->bench, y);
+            if (held != m->who) find_centre(t, held = m->who, SIZE_MAX, x);
+            find_centre(b, m->bench, SIZE_MAX, y);
             m->cosine = fw_dot(x, y, dim);
             m->evidence = m->cosine - (float)excess(nt < nb ? nt : nb);
             m->class = class_of(nt < nb ? nt : nb);
@@ -182,10 +183,11 @@ static int by_class(const void *x, const void *y)
     return by_people(x, y);
 }
 
-/* False discovery rate of each pair: of the pairs of its class that are at least as alike, the share that chance explains
- * (Benjamini and Hochberg 1995, with the null distribution from the calibration). Made monotone from below. */
+/* False discovery rate of each pair: of the pairs of its class that are at least as alike, the share that chance
+ * explains (Benjamini and Hochberg 1995, with the null distribution from the calibration). Made monotone from below. */
 static void rate(const people *t, const people *b, const fw_calib *c, matches *l)
 {
+    if (!l->count) return;
     qsort(l->m, l->count, sizeof *l->m, by_class);
     for (size_t first = 0, end; first < l->count; first = end) {
         int k = l->m[first].class;
@@ -232,14 +234,15 @@ static bool stray(const people *t, const people *b, const fw_calib *c, const fw_
     float *centre = x + v->dim;
     bool found = false;
     fw_vectors_get(v, row, x);
-    find_centre(t, t->of[row], centre);
+    find_centre(t, t->of[row], row, centre);
     if ((double)fw_dot(x, centre, v->dim) < t->trim) {
         uint32_t hit = cross->id[cross->off[row]];
-        find_centre(b, b->of[hit], centre);
+        find_centre(b, b->of[hit], SIZE_MAX, centre);
         float cosine = fw_dot(x, centre, v->dim);
         double expected = (double)b->count * fw_calib_far(c, (double)cosine);
         found = expected <= most;
-        *out = (fw_overlap_row){FW_OVERLAP_NONE, (uint32_t)row, hit, cosine, (float)(1 / (1 + expected)), FW_OVERLAP_FACE};
+        *out =
+            (fw_overlap_row){FW_OVERLAP_NONE, (uint32_t)row, hit, cosine, (float)(1 / (1 + expected)), FW_OVERLAP_FACE};
     }
     fw_free(x);
     return found;
@@ -342,8 +345,10 @@ static named *names_of(const fw_overlap_side *s, size_t *n)
     *n = 0;
     for (size_t l = 0; l < s->labels; l++) {
         char *norm = fw_alloc(strlen(s->name[l]) + 1, 1);
-        if (fw_overlap_name(s->name[l], norm)) list[(*n)++] = (named){norm, (uint32_t)l};
-        else fw_free(norm);
+        if (fw_overlap_name(s->name[l], norm))
+            list[(*n)++] = (named){norm, (uint32_t)l};
+        else
+            fw_free(norm);
     }
     qsort(list, *n, sizeof *list, by_name);
     return list;

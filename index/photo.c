@@ -164,9 +164,12 @@ static bool solve(double m[PARAMS][PARAMS], double r[PARAMS])
         for (int j = 0; j <= i; j++) {
             double s = m[i][j];
             for (int k = 0; k < j; k++) s -= m[i][k] * m[j][k];
-            if (i != j) m[i][j] = s / m[j][j];
-            else if (s <= 1e-9) return false;
-            else m[i][i] = sqrt(s);
+            if (i != j)
+                m[i][j] = s / m[j][j];
+            else if (s <= 1e-9)
+                return false;
+            else
+                m[i][i] = sqrt(s);
         }
     }
     for (int i = 0; i < PARAMS; i++) {

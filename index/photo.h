@@ -1,11 +1,11 @@
 /* photo: are two signatures (lib/signature.h) the same photo, seen through edits?
  *
  * Frames of one burst show the same person before the same wall, so their similarity is high in every coarse measure.
- * What tells them from an edited copy is what remains after the two are laid exactly onto each other: a copy then agrees
- * in its details, a second shot does not. So the pair is registered (the mirror image too): best of +-2 pixel shifts,
- * then Gauss-Newton on rotation, scale, shift, gain and offset (Lucas and Kanade 1981; with gain and offset solved
- * jointly it maximises correlation, as Evangelidis and Psarakis 2008), over pixels that are photo in both. `ncc` is the
- * correlation then, `fine` the correlation of what is left above a 5-pixel mean.
+ * What tells them from an edited copy is what remains after the two are laid exactly onto each other: a copy then
+ * agrees in its details, a second shot does not. So the pair is registered (the mirror image too): best of +-2 pixel
+ * shifts, then Gauss-Newton on rotation, scale, shift, gain and offset (Lucas and Kanade 1981; with gain and offset
+ * solved jointly it maximises correlation, as Evangelidis and Psarakis 2008), over pixels that are photo in both. `ncc`
+ * is the correlation then, `fine` the correlation of what is left above a 5-pixel mean.
  */
 #ifndef FW_PHOTO_H
 #define FW_PHOTO_H

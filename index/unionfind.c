@@ -26,7 +26,9 @@ bool fw_uf_join(fw_uf *u, uint32_t a, uint32_t b)
     a = fw_uf_find(u, a);
     b = fw_uf_find(u, b);
     if (a == b) return false;
-    if (a < b) u->parent[b] = a;
-    else u->parent[a] = b;
+    if (a < b)
+        u->parent[b] = a;
+    else
+        u->parent[a] = b;
     return true;
 }

@@ -58,7 +58,12 @@ static bool inside(const grey *g, int x, int y)
 
 static grey grey_new(const uint8_t *rgb, int w, int h)
 {
-    grey g = {w, h, fw_alloc((size_t)w * (size_t)h, 1), FW_ARRAY(int, h), FW_ARRAY(int, h), FW_ARRAY(int, w),
+    grey g = {w,
+              h,
+              fw_alloc((size_t)w * (size_t)h, 1),
+              FW_ARRAY(int, h),
+              FW_ARRAY(int, h),
+              FW_ARRAY(int, w),
               FW_ARRAY(int, w)};
     for (size_t i = 0, n = (size_t)w * (size_t)h; i < n; i++) g.px[i] = luma(rgb + 3 * i);
     find_margins(&g);
@@ -204,7 +209,8 @@ static void difference_hash(const uint8_t px[8 * 9], uint64_t out[2])
         }
 }
 
-/* Blank pictures (a placeholder, a black frame) all hash alike; 3 grey levels of contrast are less than a JPEG's own. */
+/* Blank pictures (a placeholder, a black frame) all hash alike; 3 grey levels of contrast are less than a JPEG's own.
+ */
 static bool is_flat(const float px[HASH_SIDE][HASH_SIDE])
 {
     double sum = 0, sq = 0, n = HASH_SIDE * HASH_SIDE;

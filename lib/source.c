@@ -9,8 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const fw_scheme *const formats[] = {&fw_scheme_dir, &fw_scheme_list, &fw_scheme_rec,
-                                           &fw_scheme_tar, &fw_scheme_zip,  &fw_scheme_tsv};
+static const fw_scheme *const formats[] = {&fw_scheme_dir, &fw_scheme_list, &fw_scheme_rec, &fw_scheme_tar,
+                                           &fw_scheme_zip, &fw_scheme_tsv,  &fw_scheme_bin};
 
 static const fw_scheme *by_scheme(const char *text)
 {
@@ -41,8 +41,8 @@ static const fw_scheme *guess(const char *path)
         const fw_scheme *format;
     } known[] = {{".rec", &fw_scheme_rec},     {".tar", &fw_scheme_tar},     {".tar.gz", &fw_scheme_tar},
                  {".tgz", &fw_scheme_tar},     {".tar.zst", &fw_scheme_tar}, {".tar.xz", &fw_scheme_tar},
-                 {".tar.bz2", &fw_scheme_tar}, {".zip", &fw_scheme_zip},     {".tsv", &fw_scheme_tsv},
-                 {".tsv.gz", &fw_scheme_tsv},  {".tsv.zst", &fw_scheme_tsv}};
+                 {".tar.bz2", &fw_scheme_tar}, {".zip", &fw_scheme_zip},     {".bin", &fw_scheme_bin},
+                 {".tsv", &fw_scheme_tsv},     {".tsv.gz", &fw_scheme_tsv},  {".tsv.zst", &fw_scheme_tsv}};
     if (fw_is_dir(path)) return &fw_scheme_dir;
     for (size_t i = 0; i < FW_COUNT(known); i++)
         if (ends_with(path, known[i].end)) return known[i].format;

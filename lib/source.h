@@ -63,5 +63,8 @@ char *fw_source_file(const fw_source *s, const char *path);
 const char *fw_source_spec(const fw_source *s);
 /* Does the text begin with "SCHEME:" of a format that is read here? */
 bool fw_source_has_scheme(const char *text);
+/* Does the name end like an image's? Formats that cannot be decoded count too, so that the report can say `unsupported`
+ * instead of nothing. */
+bool fw_image_name(const char *name);
 
 #endif

@@ -35,11 +35,9 @@ struct fw_source {
     void *state;
 };
 
-extern const fw_scheme fw_scheme_dir, fw_scheme_list, fw_scheme_rec, fw_scheme_tar, fw_scheme_zip, fw_scheme_tsv;
+extern const fw_scheme fw_scheme_dir, fw_scheme_list, fw_scheme_rec, fw_scheme_tar, fw_scheme_zip, fw_scheme_tsv,
+    fw_scheme_bin;
 
-/* Does the name end like an image's? Formats that cannot be decoded count too, so that the report can say `unsupported`
- * instead of nothing. */
-bool fw_image_name(const char *name);
 /* A copy of `n` bytes with a NUL behind, by malloc; NULL when there is no memory. */
 char *fw_copy_bytes(const void *bytes, size_t n);
 

@@ -17,6 +17,7 @@
 #include "hash.h"
 #include "sequence.h"
 #include "source_impl.h"
+#include "text.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -123,6 +124,14 @@ static void take_bytes(const tsv *t, line *l, fw_buf *part, int column, const ch
     if (!t->image || column == t->image) l->image += n;
 }
 
+/* Names are escaped as in lists (lib/text.h). */
+static void unescape(fw_buf *b)
+{
+    if (!b->len || strlen(b->data) != b->len) return; /* a NUL: refused later */
+    fw_text_unlist(b->data);
+    b->len = strlen(b->data);
+}
+
 static void join_key(const tsv *t, line *l, fw_buf *part)
 {
     l->key.len = 0;
@@ -131,6 +140,8 @@ static void join_key(const tsv *t, line *l, fw_buf *part)
         fw_buf_add(&l->key, part[i].data, part[i].len);
         fw_buf_free(&part[i]);
     }
+    unescape(&l->key);
+    unescape(&l->label);
 }
 
 /* 1: *l is the next line; 0: the end; -1. Empty lines count as lines. */

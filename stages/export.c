@@ -11,6 +11,7 @@
 #include "../lib/text.h"
 #include "command.h"
 #include "decide.h"
+#include "export_set.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -444,12 +445,14 @@ static int remove_leftovers(const char *dir, fw_err *e)
 
 int fw_export(fw_run *r, const fw_args *a, const char *dir, fw_err *e)
 {
+    const fw_set_format *set = a->format ? fw_set_format_find(a->format) : NULL;
+    if (set) return fw_export_set(r, a, set, dir, e);
     double start = fw_now();
     char *staging = fw_format("%s/.writing.%ld", dir, (long)getpid());
     export x = {.run = r, .task = fw_run_reader(r), .dir = staging, .all = a->all};
     x.json = a->format && !strcmp(a->format, "json");
     int rc = a->format && strcmp(a->format, "csv") && !x.json
-                 ? fw_fail(e, FW_EUSAGE, "--format '%s': must be csv or json", a->format) : FW_OK;
+                 ? fw_fail(e, FW_EUSAGE, "--format '%s': must be csv, json, dir, rec, tar, tsv or list", a->format) : FW_OK;
     if (!rc) rc = fw_mkdirs(dir, e);
     if (!rc) rc = remove_leftovers(dir, e);
     if (!rc) rc = fw_mkdirs(staging, e);

@@ -1,5 +1,6 @@
 /* index: a FAISS index over the dataset's embeddings, for `identify` and for people's own tools. Ids are dataset rows. */
 #include "../index/vecindex.h"
+#include "../lib/log.h"
 #include "stage.h"
 
 #include <string.h>
@@ -11,7 +12,10 @@ static int run_index(fw_task *t, fw_err *e)
 {
     const fw_vectors *v = fw_task_vectors(t, "", e);
     if (!v) return e->code;
-    const char *factory = strcmp(t->conf->index_factory, "auto") ? t->conf->index_factory : NULL;
+    char by_size[32];
+    bool automatic = !strcmp(t->conf->index_factory, "auto");
+    const char *factory = automatic ? fw_vecindex_default(v->n, by_size, sizeof by_size) : t->conf->index_factory;
+    fw_log(FW_INFO, "index: %zu rows in a FAISS '%s' index (%s)", v->n, factory, automatic ? "chosen by size" : "index.factory");
     uint64_t rows = v->n;
     fw_vecindex *x = NULL;
     char *path = fw_task_path(t, "index.faiss");

@@ -17,7 +17,7 @@ static const fw_command commands[] = {
     {"ingest", "--input SRC --work DIR [--benchmark NAME=SRC]...", "look through the sources and seal what is new", fw_cmd_ingest},
     {"status", "--work DIR", "what is done, and what a re-run would do", fw_cmd_status},
     {"report", "--work DIR", "write the HTML report again", fw_cmd_report},
-    {"export", "--work DIR --out DIR [--all] [--format csv|json]", "write the cleaned lists and tables", fw_cmd_export},
+    {"export", "--work DIR --out DIR [--format F] [--all] [--force]", "write the cleaned tables (csv, json) or set (dir, rec, tar, tsv, list)", fw_cmd_export},
     {"eval", "verification --work DIR --pairs FILE", "verification accuracy on LFW-style pairs", fw_cmd_eval},
     {"models", "[list|check]", "model descriptions, and whether their files are there and intact", fw_cmd_models},
     {"doctor", "[--work DIR]", "check libraries, models, CPU, disk and limits", fw_cmd_doctor},

@@ -202,5 +202,48 @@ def make_tsv(d):
     open(f"{d}/cut.tsv.gz", "wb").write(gz[:len(gz) // 2])
 
 
+# ---- verification sets ----------------------------------------------------------------------------------------------
+
+def python2_pickle(images, same):
+    """What cPickle of Python 2 wrote: byte strings as (SHORT_)BINSTRING, memo from 1."""
+    out, memo = b"\x80\x02]q\x01(", 2
+    for data in images:
+        out += b"U" + bytes([len(data)]) + data if len(data) < 256 else b"T" + struct.pack("<i", len(data)) + data
+        out += b"q" + bytes([memo])
+        memo += 1
+    out += b"e]q" + bytes([memo]) + b"(" + b"".join(b"\x88" if s else b"\x89" for s in same) + b"e\x86q" + bytes([memo + 1]) + b"."
+    return out
+
+
+def make_bin(d):
+    images, same = [image(i) for i in range(8)] , [True, False, False, True]
+    images[7] = bytes(range(256)) * 300
+    for protocol in (3, 4, 5):
+        with open(f"{d}/p{protocol}.bin", "wb") as f:
+            pickle.dump((images, same), f, protocol=protocol)
+    many = [b"%d" % i for i in range(6000)]
+    with open(f"{d}/many.bin", "wb") as f:
+        pickle.dump((many, [i % 2 == 0 for i in range(3000)]), f, protocol=4)
+    shared = [many[0]] * 4
+    with open(f"{d}/shared.bin", "wb") as f:
+        pickle.dump((shared, [1, 0]), f, protocol=4)
+    open(f"{d}/python2.bin", "wb").write(python2_pickle(images, same))
+
+    class Evil:
+        def __reduce__(self):
+            return (os.system, (f"touch {d}/PWNED",))
+    bad = {"evil": pickle.dumps(Evil(), 4), "evil_inside": pickle.dumps(([b"a", b"b"], [Evil()]), 4),
+           "global2": pickle.dumps(([b"a", b"b"], [True]), 2), "text0": pickle.dumps((["a", "b"], [True]), 0),
+           "odd": pickle.dumps(([b"a", b"b", b"c"], [True]), 4), "strings": pickle.dumps((["a", "b"], [True]), 4),
+           "dict": pickle.dumps({"a": 1}, 4), "swapped": pickle.dumps(([True], [b"a", b"b"]), 4), "list": pickle.dumps([b"a"], 4),
+           "nested": pickle.dumps(([[b"a"], b"b"], [True]), 4), "three": pickle.dumps(([b"a", b"b"], [True], []), 4),
+           "empty": b"", "nopairs": pickle.dumps(([], []), 4),
+           "huge": b"\x80\x04]\x94(\x8e" + b"\xff" * 8, "huge32": b"\x80\x04](B\xff\xff\xff\xff", "marks": b"\x80\x04" + b"(" * 100000,
+           "memo": b"\x80\x04]r\xff\xff\xff\xff", "recall": b"\x80\x04]j\xff\xff\xff\xff", "loop": b"\x80\x04]\x94h\x00a.",
+           "cut": pickle.dumps((images, same), 4)[:700], "marktuple": b"\x80\x04(]](\x86."}
+    for name, data in bad.items():
+        open(f"{d}/bad_{name}.bin", "wb").write(data)
+
+
 if __name__ == "__main__":
     globals()["make_" + sys.argv[1]](sys.argv[2])

@@ -64,6 +64,20 @@
   };
   const everywhere = { "?": fw.help, "]": () => goQueue(1), "[": () => goQueue(-1), 0: () => { location.hash = "#/"; } };
 
+  /* Keys act one after the other: an answer whose faces are still being loaded must not be overtaken by the next. */
+  const waiting = [];
+  let working = false;
+  const work = async () => {
+    working = true;
+    while (waiting.length) {
+      try {
+        const going = waiting.shift()();
+        if (going && going.then) await going;
+      } catch (error) { fw.say(error.message); }
+    }
+    working = false;
+  };
+
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input:not([type=checkbox]), textarea, select");
     if (typing && event.key === "Escape" && !fw.dialogOpen()) { typing.blur(); page?.keys.Escape?.(event); return; }
@@ -75,7 +89,8 @@
     const action = queue ? () => { location.hash = `#/${queue.key}`; } : page?.keys[key] || everywhere[key];
     if (!action) return;
     event.preventDefault();
-    action(event);
+    waiting.push(() => action(event));
+    if (!working) work();
   });
 
   try {

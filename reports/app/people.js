@@ -78,7 +78,7 @@
       if (a === "u" && !fw.decisions.of(rows[current].item)) return fw.say("nothing to undo here");
       const entry = { queue: "person", item: rows[current].item, answer: a, claims: fw.claims("person", rows[current], a, to) };
       if (a === "r") entry.to = typeof to === "string" ? to : fw.idName(to);
-      await fw.decisions.add([entry]);
+      fw.decisions.add([entry]);
       if (a !== "u") go(current + 1);
       fw.say(fw.answers[a]);
     };

@@ -88,8 +88,7 @@
 
     /* Decide rows first..last; the row itself stays where it is, so that nothing moves under the eye. */
     const decide = async (rows, a, to) => {
-      const needed = rows.flatMap(queue.faces);
-      await new Promise((done) => { if (fw.withFaces(needed, done)) done(); });
+      if (!fw.withFaces(rows.flatMap(queue.faces), () => {})) await Promise.all(rows.flatMap(queue.faces).map(fw.faceReady));
       const entries = rows.map((row) => {
         const entry = { queue: key, item: row.item, answer: a, claims: fw.claims(key, row, a, to) };
         if (a === "r") entry.to = typeof to === "string" ? to : key === "duplicate" ? fw.face(to).hash : fw.idName(to);
@@ -107,7 +106,7 @@
       let to;
       if (a === "r") {
         if (!queue.relabel) return fw.say("There is nothing to choose here: y or n.");
-        if (!fw.withFaces(queue.faces(rows[0]), () => answer(a))) return;
+        await Promise.all(queue.faces(rows[0]).map(fw.faceReady));
         to = await queue.relabel(rows[0]);
         if (to === null) return;
       }
@@ -115,12 +114,12 @@
       list.go(next(last + 1), false);
       fw.say(rows.length > 1 ? `${fw.plural(rows.length, "row")} ${fw.answers[a]}` : fw.answers[a]);
     };
-    const undo = async () => {
+    const undo = () => {
       const [first, last] = list.selected();
       const rows = state.rows.slice(first, last + 1).filter((row) => fw.decisions.of(row.item));
       const previous = rows.length ? null : fw.decisions.lastOf(fw.remember("who") || "curator");
       if (!rows.length && !previous) return fw.say("nothing to undo");
-      await fw.decisions.add(rows.length ? rows.map((row) => ({ queue: key, item: row.item, answer: "u", claims: [] })) : [{ queue: previous.queue, item: previous.item, answer: "u", claims: [] }]);
+      fw.decisions.add(rows.length ? rows.map((row) => ({ queue: key, item: row.item, answer: "u", claims: [] })) : [{ queue: previous.queue, item: previous.item, answer: "u", claims: [] }]);
       const back = previous ? state.rows.findIndex((row) => row.item === previous.item) : -1;
       if (back >= 0) list.go(back, false);
       fw.say("undone");

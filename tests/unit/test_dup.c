@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
 enum { DIM = 64, PEOPLE = 24, EACH = 4, EDITS = 7, N = PEOPLE * (EACH + 1) + EDITS * PEOPLE / 4 };
@@ -97,8 +98,15 @@ static const fw_signature *signature_of(const void *context, size_t row)
 
 static fw_dup_input input_of(const album *a)
 {
-    return (fw_dup_input){.n = a->n, .vectors = a->v, .graph = a->g, .signature = signature_of, .context = a,
-                          .hash = a->hash, .quality = a->quality, .size = &a->size[0][0], .label = a->label,
+    return (fw_dup_input){.n = a->n,
+                          .vectors = a->v,
+                          .graph = a->g,
+                          .signature = signature_of,
+                          .context = a,
+                          .hash = a->hash,
+                          .quality = a->quality,
+                          .size = &a->size[0][0],
+                          .label = a->label,
                           .cos_bound = 0.4};
 }
 
@@ -152,7 +160,8 @@ static void hashes_alone_find_copies_of_faceless_photos(void **state)
     size_t right, wrong, want;
     count(b, d, &right, &wrong, &want);
     assert_int_equal(wrong, 0);
-    assert_true(right >= PEOPLE + PEOPLE / 4 * 6); /* exact copies; scaled, mirrored and darker edits among themselves */
+    assert_true(right >=
+                PEOPLE + PEOPLE / 4 * 6); /* exact copies; scaled, mirrored and darker edits among themselves */
     fw_dups_free(d);
     fw_free(b);
 }

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
+
 #include <cmocka.h>
 
 static fw_signature sign(const scene *s, shot k, bool face)
@@ -37,7 +38,10 @@ static void wide_view_ignores_size_rotation_and_place(void **state)
     (void)state;
     scene s = scene_new(1), other = scene_new(2);
     fw_signature a = sign(&s, SHOT, true), o = sign(&other, SHOT, true);
-    shot shots[] = {{.zoom = 1.7, .gain = 1}, {.zoom = 0.6, .gain = 1}, {.zoom = 1, .angle = 9, .gain = 1}, {.zoom = 1, .dx = 12, .dy = -7, .gain = 1}};
+    shot shots[] = {{.zoom = 1.7, .gain = 1},
+                    {.zoom = 0.6, .gain = 1},
+                    {.zoom = 1, .angle = 9, .gain = 1},
+                    {.zoom = 1, .dx = 12, .dy = -7, .gain = 1}};
     double area;
     for (size_t i = 0; i < FW_COUNT(shots); i++) {
         fw_signature b = sign(&s, shots[i], true);
@@ -90,7 +94,8 @@ static void hashes_meet_their_mirror_image_and_survive_edits(void **state)
     for (uint64_t k = 10; k < 20; k++) {
         scene s = scene_new(k), other = scene_new(k + 100);
         fw_signature a = sign(&s, SHOT, false), m = sign(&s, (shot){.zoom = 1, .gain = 1, .mirror = true}, false);
-        fw_signature e = sign(&s, (shot){.zoom = 1.5, .gain = 0.8, .offset = 20, .noise = 4}, false), o = sign(&other, SHOT, false);
+        fw_signature e = sign(&s, (shot){.zoom = 1.5, .gain = 0.8, .offset = 20, .noise = 4}, false),
+                     o = sign(&other, SHOT, false);
         assert_true(bits(a.phash[1], m.phash[0]) <= 2 && bits(a.phash[0], m.phash[1]) <= 2);
         assert_true(bits(a.dhash[1], m.dhash[0]) <= 4);
         assert_true(bits(a.phash[0], e.phash[0]) <= 8 && bits(a.dhash[0], e.dhash[0]) <= 10);
