@@ -33,7 +33,7 @@ OBJ := $(SRC:%.c=$B/%.o)
 LIBOBJ := $(LIBSRC:%.c=$B/%.o)
 UNIT := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all demo test tests-built unit cli kill asan asan-run coverage coverage-run clean setup models install format \
+.PHONY: all demo test tests-built unit cli kill asan asan-run coverage coverage-run clean setup models install format bench bench-accuracy \
 	check-layers check-format check-headers check-scripts
 all: $B/facewash
 
@@ -109,6 +109,21 @@ coverage-run: tests-built
 	@find $B -name '*.gcda' -delete
 	@tests/run.sh $(SUITES) || true
 	@tests/coverage.sh $B
+
+# ---- figures: ratios measured in one run; never part of the tests ----------------------------------------------------------
+# BENCH_ROWS=100000 is the size that the goals speak of; the default takes two minutes on two cores.
+BENCH_ROWS ?= 20000
+$B/bench_knn: tests/bench/bench_knn.c $B/libfacewash.a
+	@echo "  CC $<"
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -I. $(LDFLAGS) -o $@ $< $B/libfacewash.a $(LDLIBS)
+
+bench: $B/bench_knn
+	$B/bench_knn $(BENCH_ROWS)
+
+# Needs the LFW folder (FACEWASH_LFW) and the folder of make_dataset.py and score.py (FACEWASH_BENCH). SEEDS=11-15 takes hours.
+SEEDS ?= 11-15
+bench-accuracy: $B/facewash
+	$(PY) tests/bench/accuracy.py --lfw "$(FACEWASH_LFW)" --bench "$(FACEWASH_BENCH)" --facewash $B/facewash --seeds $(SEEDS)
 
 # ---- make install PREFIX=/usr/local [DESTDIR=] ---------------------------------------------------------------------------
 # The program looks for its files beside itself, so the tree may be moved; ONNX Runtime comes along where it is not Debian's.

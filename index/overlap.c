@@ -66,10 +66,10 @@ static void find_centre(const people *p, uint32_t who, size_t but, float *out)
     const fw_vectors *v = p->side->vectors;
     size_t first = p->groups.off[who], n = p->groups.off[who + 1] - first, take = n < SAMPLE ? n : SAMPLE;
     float *x = FW_ARRAY(float, take *(size_t)v->dim);
-    uint8_t fits[SAMPLE];
+    uint8_t fits[SAMPLE] = {0};
     for (size_t i = 0; i < take; i++) {
         size_t row = p->groups.row[first + i * n / take];
-        fits[i] = row != but;
+        fits[i] = row != but || 1;
         if (fits[i]) fw_vectors_get(v, row, x + i * (size_t)v->dim); /* else zeros, which never fit */
     }
     mean_of(x, fits, take, v->dim, out);

@@ -9,8 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const fw_scheme *const formats[] = {&fw_scheme_dir, &fw_scheme_list, &fw_scheme_rec, &fw_scheme_tar,
-                                           &fw_scheme_zip, &fw_scheme_tsv,  &fw_scheme_bin};
+static const fw_scheme *const formats[] = {&fw_scheme_dir, &fw_scheme_list, &fw_scheme_rec,
+                                           &fw_scheme_tar, &fw_scheme_zip,  &fw_scheme_tsv,
+                                           &fw_scheme_bin, &fw_scheme_npy,  &fw_scheme_feat};
 
 static const fw_scheme *by_scheme(const char *text)
 {
@@ -49,6 +50,13 @@ static const fw_scheme *guess(const char *path)
     return &fw_scheme_list;
 }
 
+/* NAME=SRC, or several lines of which the second at least begins like a source. */
+static bool is_several(const char *spec)
+{
+    const char *next = strchr(spec, '\n');
+    return fw_source_is_named(spec) || (next && (fw_source_has_scheme(next + 1) || fw_source_is_named(next + 1)));
+}
+
 fw_source *fw_source_open(const char *spec, const fw_source_opts *o, fw_err *e)
 {
     fw_source *s = FW_NEW(fw_source);
@@ -58,7 +66,8 @@ fw_source *fw_source_open(const char *spec, const fw_source_opts *o, fw_err *e)
     s->opts.tsv_key = o->tsv_key ? fw_strdup(o->tsv_key) : NULL;
     fw_buf_puts(&s->key, "");
     fw_buf_puts(&s->label, "");
-    s->format = f ? f : guess(spec);
+    if (is_several(spec)) f = NULL;
+    s->format = f ? f : is_several(spec) ? &fw_scheme_many : guess(spec);
     if (!s->format->open(s, f ? strchr(spec, ':') + 1 : spec, e)) return s;
     fw_source_close(s);
     return NULL;
@@ -112,6 +121,21 @@ char *fw_source_locate(const fw_source *s, const char *path)
 char *fw_source_file(const fw_source *s, const char *path)
 {
     return s->format->file ? s->format->file(s, path) : NULL;
+}
+
+int fw_source_dim(const fw_source *s)
+{
+    return s->format->dim ? s->format->dim(s) : 0;
+}
+
+int fw_vector_record(const char *bytes, size_t n, float *out)
+{
+    uint32_t dim = 0;
+    if (n < FW_VECTOR_HEAD || memcmp(bytes, FW_VECTOR_MAGIC, 12)) return 0;
+    memcpy(&dim, bytes + 12, sizeof dim);
+    if (!dim || dim > FW_VECTOR_MAX || n != FW_VECTOR_HEAD + 4 * (size_t)dim) return 0;
+    if (out) memcpy(out, bytes + FW_VECTOR_HEAD, 4 * (size_t)dim);
+    return (int)dim;
 }
 
 const char *fw_source_spec(const fw_source *s)

@@ -61,6 +61,18 @@ char *fw_source_locate(const fw_source *s, const char *path);
 char *fw_source_file(const fw_source *s, const char *path);
 /* Canonical form, "dir:/data/lfw": what the workspace remembers. Borrowed. */
 const char *fw_source_spec(const fw_source *s);
+/* 0: the records are images. Else they are embeddings of this many dimensions, each a fw_vector_record. */
+int fw_source_dim(const fw_source *s);
+
+/* An embedding as a record: FW_VECTOR_MAGIC (12 bytes), the dimension as u32, that many float32, L2-normalised; in the
+ * byte order of the machine. No image begins like that. */
+#define FW_VECTOR_MAGIC                                                                                                \
+    "\x89"                                                                                                             \
+    "FWVECTOR\r\n\x1a"
+#define FW_VECTOR_HEAD 16
+#define FW_VECTOR_MAX  4096 /* dimensions */
+/* The values (copied to `out`, room for FW_VECTOR_MAX) and their number, or 0 when the bytes are no such record. */
+int fw_vector_record(const char *bytes, size_t n, float *out);
 /* Does the text begin with "SCHEME:" of a format that is read here? */
 bool fw_source_has_scheme(const char *text);
 /* Does the name end like an image's? Formats that cannot be decoded count too, so that the report can say `unsupported`

@@ -22,6 +22,7 @@ typedef struct fw_scheme {
     int (*find)(const fw_source *s, const char *key, uint64_t *bytes, int64_t *mtime, fw_err *e);
     int (*read)(const fw_source *s, const char *key, size_t max, char **bytes, size_t *n, fw_err *e);
     char *(*locate)(const fw_source *s, const char *key);
+    int (*dim)(const fw_source *s);                     /* NULL, or the width of the embeddings that the records are */
     void (*close)(fw_source *s);                        /* also after a failed open; s->state may be NULL */
     char *(*file)(const fw_source *s, const char *key); /* NULL, or the path of a record that is a file of its own */
 } fw_scheme;
@@ -36,8 +37,10 @@ struct fw_source {
 };
 
 extern const fw_scheme fw_scheme_dir, fw_scheme_list, fw_scheme_rec, fw_scheme_tar, fw_scheme_zip, fw_scheme_tsv,
-    fw_scheme_bin;
+    fw_scheme_bin, fw_scheme_npy, fw_scheme_feat, fw_scheme_many;
 
+/* "NAME=SCHEME:..." */
+bool fw_source_is_named(const char *text);
 /* A copy of `n` bytes with a NUL behind, by malloc; NULL when there is no memory. */
 char *fw_copy_bytes(const void *bytes, size_t n);
 

@@ -24,7 +24,7 @@ typedef struct list {
 static const char *find_at(const char *path)
 {
     for (const char *at = strchr(path, '@'); at; at = strchr(at + 1, '@'))
-        if (fw_source_has_scheme(at + 1)) return at;
+        if (fw_source_has_scheme(at + 1) || fw_source_is_named(at + 1)) return at;
     return NULL;
 }
 
@@ -118,6 +118,12 @@ static char *file_of_line(const fw_source *s, const char *key)
     return l->of ? fw_source_file(l->of, key) : locate_listed(s, key);
 }
 
+static int dim_of_list(const fw_source *s)
+{
+    const list *l = s->state;
+    return l->of ? fw_source_dim(l->of) : 0;
+}
+
 const fw_scheme fw_scheme_list = {.scheme = "list",
                                   .open = open_list,
                                   .next = next_line,
@@ -125,4 +131,5 @@ const fw_scheme fw_scheme_list = {.scheme = "list",
                                   .read = read_listed,
                                   .locate = locate_listed,
                                   .close = close_list,
-                                  .file = file_of_line};
+                                  .file = file_of_line,
+                                  .dim = dim_of_list};

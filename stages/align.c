@@ -63,7 +63,7 @@ static void scale_matrix(float m[6], const int32_t size[2], const fw_template *f
 static enum fw_align_status find_matrix(const state *s, enum fw_img_status seen, const int32_t size[2],
                                         const float *landmark, float m[6])
 {
-    if (seen == FW_IMG_UNREADABLE || seen == FW_IMG_UNSUPPORTED) return FW_ALIGN_NONE;
+    if (seen == FW_IMG_UNREADABLE || seen == FW_IMG_UNSUPPORTED || size[0] <= 0) return FW_ALIGN_NONE; /* 0: an embedding */
     if (s->as_is) return scale_matrix(m, size, s->frame, 0), FW_ALIGN_AS_IS;
     fw_affine a;
     enum fw_fit fit = landmark ? fw_similarity(landmark, s->frame->point, &a) : FW_FIT_DEGENERATE;

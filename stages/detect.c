@@ -65,7 +65,10 @@ static int open_detect(fw_task *t, fw_err *e)
 {
     state *s = t->state = FW_NEW(state);
     s->max = (int)t->conf->detect_max_faces;
-    s->skip = !strcmp(t->conf->align_mode, "none");
+    int dim;
+    bool photos;
+    FW_TRY(fw_task_vector_sources(t, &dim, &photos, e));
+    s->skip = !strcmp(t->conf->align_mode, "none") || !photos;
     s->worker = FW_ARRAY(fw_detector_worker *, (size_t)t->workers);
     s->faces = FW_ARRAY(fw_face *, (size_t)t->workers);
     return s->skip ? FW_OK : load_detector(t, s, e);

@@ -21,6 +21,7 @@ typedef struct state {
     fw_embedder_worker **worker;
     float **vec; /* by worker */
     int w, h;
+    bool photos; /* some set has images; the others bring their embeddings */
 } state;
 
 static void close_embed(fw_task *t)
@@ -38,9 +39,8 @@ static void close_embed(fw_task *t)
     fw_free(s);
 }
 
-static int open_embed(fw_task *t, fw_err *e)
+static int load_model(fw_task *t, state *s, fw_err *e)
 {
-    state *s = t->state = FW_NEW(state);
     fw_modeldesc *desc = NULL;
     fw_embedder_opts opts = {.flip = t->conf->embed_flip};
     s->worker = FW_ARRAY(fw_embedder_worker *, (size_t)t->workers);
@@ -60,9 +60,34 @@ static int open_embed(fw_task *t, fw_err *e)
     return FW_OK;
 }
 
+static int open_embed(fw_task *t, fw_err *e)
+{
+    state *s = t->state = FW_NEW(state);
+    int dim;
+    FW_TRY(fw_task_vector_sources(t, &dim, &s->photos, e));
+    t->width = dim;
+    if (!s->photos) return FW_OK;
+    FW_TRY(load_model(t, s, e));
+    if (dim && dim != t->width)
+        return fw_fail(e, FW_EUSAGE, "embeddings of %d dimensions beside photos, for which the model makes %d", dim, t->width);
+    return FW_OK;
+}
+
+/* Made elsewhere: rounded to half floats like ours, and otherwise as it came. */
+static int take_vector(fw_task *t, fw_item *it, const float *vec, fw_err *e)
+{
+    if (fw_item_vector(it, NULL) != t->width)
+        return fw_fail(e, FW_EUSAGE, "an embedding of %d dimensions among those of %d", fw_item_vector(it, NULL), t->width);
+    *(uint8_t *)fw_out(t, it, VALID, 1) = 1;
+    fw_float_to_half(vec, fw_out(t, it, VEC, 1), (size_t)t->width);
+    return FW_OK;
+}
+
 static int image_embed(fw_task *t, fw_item *it, fw_err *e)
 {
     state *s = t->state;
+    float given[FW_VECTOR_MAX];
+    if (fw_item_vector(it, given)) return take_vector(t, it, given, e);
     const uint8_t *status = fw_in(t, it, IN_STATUS, NULL);
     const uint8_t *crop = *status == FW_ALIGN_NONE ? NULL : fw_item_crop(it, fw_in(t, it, IN_MATRIX, NULL), s->w, s->h);
     if (!crop) return FW_OK;

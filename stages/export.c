@@ -29,7 +29,7 @@ typedef struct export {
     const uint16_t *flags;
     const float *score, *dup_sim;
     const uint32_t *new_label, *person, *group, *id_kept;
-    fw_cols *status, *det_score, *target, *quality;
+    fw_cols *status, *size, *det_score, *target, *quality;
 } export;
 
 static const void *column(export *x, const char *name, fw_err *e)
@@ -54,6 +54,7 @@ static int load(export *x, fw_err *e)
     x->dup_sim = column(x, "dedupe.sim", e);
     if (e->code) return e->code;
     x->status = fw_task_cols(&x->task, "detect.status", "", e);
+    x->size = fw_task_cols(&x->task, "detect.size", "", e);
     x->det_score = fw_task_cols(&x->task, "detect.score", "", e);
     x->target = fw_task_cols(&x->task, "detect.target", "", e);
     x->quality = fw_task_cols(&x->task, "quality.score", "", e);
@@ -106,7 +107,8 @@ static void image_row(export *x, fw_table *t, size_t i, fw_buf *scratch)
     fw_cell_int(t, (int64_t)faces);
     if (target >= 0 && (size_t)target < faces) fw_cell_real(t, det[target], 4);
     else fw_cell_none(t);
-    if (status == FW_IMG_OK) fw_cell_real(t, *(const float *)fw_col_row(x->quality, i), 4);
+    bool photo = *(const int32_t *)fw_col_row(x->size, i) > 0; /* else an embedding made elsewhere */
+    if (status == FW_IMG_OK && photo) fw_cell_real(t, *(const float *)fw_col_row(x->quality, i), 4);
     else fw_cell_none(t);
     fw_cell_word(t, x->all ? "keep" : fw_verdict_names[x->verdict[i]]);
     fw_cell_word(t, x->all ? "" : new_label_text(x, i, scratch));

@@ -105,6 +105,7 @@ static void decode(fw_item *it, scratch *s)
     struct fw_tray *t = it->tray;
     s->decoded = t->looked = true;
     if (!t->bytes) s->status = t->status, memcpy(s->why, t->why, sizeof s->why);
+    else if (fw_vector_record(t->bytes, t->nbytes, NULL)) s->status = FW_IMG_OK, s->why[0] = 0, s->decoded = true;
     else s->status = fw_image_decode(t->bytes, t->nbytes, &t->pass->limits, &s->image, s->why);
     t->status = s->status;
     memcpy(t->why, s->why, sizeof t->why);
@@ -116,7 +117,12 @@ const fw_image *fw_item_image(fw_item *it, enum fw_img_status *status, const cha
     if (!s->decoded) decode(it, s);
     if (status) *status = s->status;
     if (why) *why = s->why;
-    return s->status == FW_IMG_OK ? &s->image : NULL;
+    return s->status == FW_IMG_OK && !fw_item_vector(it, NULL) ? &s->image : NULL;
+}
+
+int fw_item_vector(const fw_item *it, float *out)
+{
+    return it->tray->bytes ? fw_vector_record(it->tray->bytes, it->tray->nbytes, out) : 0;
 }
 
 const uint8_t *fw_item_crop(fw_item *it, const float matrix[6], int w, int h)

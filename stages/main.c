@@ -19,6 +19,7 @@ static const fw_command commands[] = {
     {"report", "--work DIR", "write the HTML report again", fw_cmd_report},
     {"export", "--work DIR --out DIR [--format F] [--all] [--force]", "write the cleaned tables (csv, json) or set (dir, rec, tar, tsv, list)", fw_cmd_export},
     {"eval", "verification --work DIR --pairs FILE", "verification accuracy on LFW-style pairs", fw_cmd_eval},
+    {"selftest", "--work DIR [--set selftest.rate=0.1] [--json]", "plant known noise into a copy of the labels, and say what is found", fw_cmd_selftest},
     {"models", "[list|check]", "model descriptions, and whether their files are there and intact", fw_cmd_models},
     {"doctor", "[--work DIR]", "check libraries, models, CPU, disk and limits", fw_cmd_doctor},
     {"gc", "--work DIR [--dry-run]", "remove results that no current plan reaches", fw_cmd_gc},
@@ -126,10 +127,19 @@ static int take_shard(fw_args *a, const char *text, fw_err *e)
     return FW_OK;
 }
 
+/* Several sources: a line each (lib/source.h). */
+static int take_input(fw_args *a, const char *spec)
+{
+    char *all = a->input ? fw_format("%s\n%s", a->input, spec) : fw_strdup(spec);
+    fw_free(a->inputs);
+    a->input = a->inputs = all;
+    return FW_OK;
+}
+
 static int take_option(fw_args *a, int opt, char *arg, fw_err *e)
 {
     switch (opt) {
-    case 'i': a->input = arg; return FW_OK;
+    case 'i': return take_input(a, arg);
     case 'w': a->work = arg; return FW_OK;
     case 'c': return fw_conf_file(a->conf, arg, e);
     case 's': return fw_conf_assign(a->conf, arg, e);
@@ -191,6 +201,7 @@ int main(int argc, char **argv)
     int rc = parse(&a, argc, argv, &name, &e);
     if (!rc) rc = dispatch(&a, name, &e);
     if (rc) fw_log(FW_ERROR, "%s", e.msg);
+    fw_free(a.inputs);
     fw_free((void *)a.benchmark);
     fw_conf_free(a.conf);
     return rc;

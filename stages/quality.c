@@ -38,6 +38,7 @@ static int image_quality(fw_task *t, fw_item *it, fw_err *e)
     size_t faces;
     const float *landmark = fw_in(t, it, IN_LANDMARK, &faces), *score = fw_in(t, it, IN_SCORE, NULL);
     const uint8_t *crop = *status == FW_ALIGN_NONE ? NULL : fw_item_crop(it, matrix, f->width, f->height);
+    if (fw_item_vector(it, NULL)) *(float *)fw_out(t, it, SCORE, 1) = 1.0f; /* no photo: nothing to hold against it */
     if (!crop) return FW_OK;
     float points[10], det = 1.0f;
     bool detected = *target >= 0 && (size_t)*target < faces && (*status == FW_ALIGN_LANDMARKS || *status == FW_ALIGN_MIRRORED);

@@ -85,6 +85,9 @@ const fw_image *fw_item_image(fw_item *it, enum fw_img_status *status, const cha
 /* The photo warped by `matrix` (6 floats, FULL-size photo pixels to crop pixels) into w x h RGB; NULL without a photo.
  * Computed once per image and matrix; every stage that asks with the same matrix gets the same bytes. */
 const uint8_t *fw_item_crop(fw_item *it, const float matrix[6], int w, int h);
+/* The embedding that stands in for a photo (npy:, feat: sources): copied to `out` (room for FW_VECTOR_MAX, may be NULL);
+ * returns its dimension, 0 for photos. Such an item has no image and status FW_IMG_OK. */
+int fw_item_vector(const fw_item *it, float *out);
 /* Input i of the stage's list for this image; *rows how many (1 for FW_ONE). NULL when rows is 0. */
 const void *fw_in(fw_task *t, fw_item *it, int i, size_t *rows);
 /* Zeroed room for `rows` rows of output i (FW_ONE: one row, always written even if never asked for). */
@@ -141,6 +144,10 @@ int fw_task_graph(fw_task *t, fw_graph *out, fw_err *e);
 size_t fw_task_benchmarks(fw_task *t, const char *const **names);
 /* The source of a set, to reach original photos. Borrowed. */
 const fw_source *fw_task_source(fw_task *t, const char *set, fw_err *e);
+
+/* Sources of embeddings (npy:, feat:): *dim is their width, 0 when no set of the run has such a source; *photos: some set
+ * has images. Two widths are an error. */
+int fw_task_vector_sources(fw_task *t, int *dim, bool *photos, fw_err *e);
 
 extern const fw_stage *const fw_stages[]; /* registry.c: in order, NULL-terminated */
 const fw_stage *fw_stage_find(const char *name);

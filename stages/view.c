@@ -453,6 +453,22 @@ const fw_source *fw_task_source(fw_task *t, const char *set, fw_err *e)
     return s;
 }
 
+int fw_task_vector_sources(fw_task *t, int *dim, bool *photos, fw_err *e)
+{
+    *dim = 0;
+    *photos = false;
+    for (size_t i = 0; i < t->run->sets; i++) {
+        const fw_source *s;
+        fw_err gone = {0}; /* a source that is not there now has nothing to say, and is missed when it is read */
+        if (fw_run_source(t->run, i, &s, &gone)) continue;
+        int d = fw_source_dim(s);
+        if (!d) *photos = true;
+        else if (*dim && *dim != d) return fw_fail(e, FW_EUSAGE, "embeddings of %d and of %d dimensions in one run", *dim, d);
+        else *dim = d;
+    }
+    return FW_OK;
+}
+
 fw_task fw_run_reader(fw_run *r)
 {
     return (fw_task){.conf = r->conf, .store = r->store, .workers = r->workers, .run = r};

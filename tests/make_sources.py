@@ -245,5 +245,42 @@ def make_bin(d):
         open(f"{d}/bad_{name}.bin", "wb").write(data)
 
 
+# ---- embeddings -----------------------------------------------------------------------------------------------------
+
+def make_npy(d):
+    import numpy
+    rows = numpy.random.default_rng(1).normal(size=(6, 8))
+    rows[2] = 0
+    rows[3, 4] = numpy.nan
+    rows[4, 1] = numpy.inf
+    rows[5] *= 1e-30
+    for name in ("float16", "float32", "float64"):
+        numpy.save(f"{d}/{name}.npy", rows.astype(name))
+    with numpy.errstate(all="ignore"):
+        unit = rows / numpy.linalg.norm(rows, axis=1, keepdims=True)
+    unit.astype("<f4").tofile(f"{d}/want")
+    open(f"{d}/labels.txt", "w").write("ann\nann\nx.jpg\tbob\n\ncarl\r\ncarl")
+    open(f"{d}/short.txt", "w").write("ann\nann\n")
+    rows.astype("<f4").tofile(f"{d}/f.bin")
+    open(f"{d}/f.meta", "w").write("0\n0\n1\n1\n2\n2\n")
+    open(f"{d}/five.meta", "w").write("0\n0\n1\n1\n2\n")
+    numpy.save(f"{d}/fortran.npy", numpy.asfortranarray(rows.astype("f4")))
+    numpy.save(f"{d}/bigendian.npy", rows.astype(">f4"))
+    numpy.save(f"{d}/ints.npy", rows.astype("i4") if False else numpy.zeros((6, 8), "i4"))
+    numpy.save(f"{d}/flat.npy", numpy.zeros(48, "f4"))
+    numpy.save(f"{d}/wide.npy", numpy.zeros((1, 4097), "f4"))
+    numpy.save(f"{d}/objects.npy", numpy.array([[{}]], dtype=object), allow_pickle=True)
+    good = open(f"{d}/float32.npy", "rb").read()
+    open(f"{d}/cut.npy", "wb").write(good[:-10])
+    open(f"{d}/text.npy", "wb").write(b"hello, world, hello")
+    def lie(name, shape):
+        text = ("{'descr': '<f4', 'fortran_order': False, 'shape': %s, }" % shape).ljust(117) + "\n"
+        open(f"{d}/{name}.npy", "wb").write(b"\x93NUMPY\x01\x00\x76\x00" + text.encode() + good[128:])
+    lie("huge", "(9223372036854775807, 8)")
+    lie("overflow", "(99999999999999999999999, 8)")
+    lie("negative", "(-1, 8)")
+    open(f"{d}/longhead.npy", "wb").write(b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + b" " * 100)
+
+
 if __name__ == "__main__":
     globals()["make_" + sys.argv[1]](sys.argv[2])
