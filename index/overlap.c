@@ -69,7 +69,7 @@ static void find_centre(const people *p, uint32_t who, size_t but, float *out)
     uint8_t fits[SAMPLE] = {0};
     for (size_t i = 0; i < take; i++) {
         size_t row = p->groups.row[first + i * n / take];
-        fits[i] = row != but || 1;
+        fits[i] = row != but;
         if (fits[i]) fw_vectors_get(v, row, x + i * (size_t)v->dim); /* else zeros, which never fit */
     }
     mean_of(x, fits, take, v->dim, out);

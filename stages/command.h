@@ -27,6 +27,7 @@ int fw_cmd_stage(const fw_args *a, const char *stage, fw_err *e);
 int fw_cmd_status(const fw_args *a, fw_err *e);
 int fw_cmd_gc(const fw_args *a, fw_err *e);
 int fw_cmd_export(const fw_args *a, fw_err *e);
+int fw_cmd_diff(const fw_args *a, fw_err *e);
 int fw_cmd_report(const fw_args *a, fw_err *e);
 int fw_cmd_eval(const fw_args *a, fw_err *e);
 int fw_cmd_selftest(const fw_args *a, fw_err *e);

@@ -11,6 +11,7 @@
 #include "../lib/text.h"
 #include "command.h"
 #include "decide.h"
+#include "export_ledger.h"
 #include "export_set.h"
 
 #include <jansson.h>
@@ -412,6 +413,7 @@ static int write_all(export *x, fw_err *e)
     FW_TRY(write_overlap(x, e));
     FW_TRY(write_clusters(x, e));
     FW_TRY(write_lists(x, e));
+    if (!x->all) FW_TRY(fw_export_ledger(x->run, x->dir, x->json, e));
     if (c->export_embeddings) FW_TRY(write_embeddings(x, e));
     if (c->export_graph) FW_TRY(write_graph(x, e));
     return write_summary(x, e);

@@ -18,6 +18,7 @@ static const fw_command commands[] = {
     {"status", "--work DIR", "what is done, and what a re-run would do", fw_cmd_status},
     {"report", "--work DIR", "write the HTML report again", fw_cmd_report},
     {"export", "--work DIR --out DIR [--format F] [--all] [--force]", "write the cleaned tables (csv, json) or set (dir, rec, tar, tsv, list)", fw_cmd_export},
+    {"diff", "A B [--out DIR] [--json]", "what changed between two workspaces or lists", fw_cmd_diff},
     {"eval", "verification --work DIR --pairs FILE", "verification accuracy on LFW-style pairs", fw_cmd_eval},
     {"selftest", "--work DIR [--set selftest.rate=0.1] [--json]", "plant known noise into a copy of the labels, and say what is found", fw_cmd_selftest},
     {"models", "[list|check]", "model descriptions, and whether their files are there and intact", fw_cmd_models},

@@ -251,6 +251,46 @@ static void black_margins_do_not_make_photos_alike(void **state)
     fw_image_free(&y);
 }
 
+/* The detector does not find the same landmarks twice: registration must take out what they are off by. */
+static void landmarks_may_be_a_few_pixels_off(void **state)
+{
+    (void)state;
+    fw_rng r = {4};
+    for (uint64_t k = 0; k < 10; k++) {
+        float lm[10];
+        scene s = scene_new(300 + k);
+        fw_signature a, b;
+        fw_image x = scene_shoot(&s, SHOT, k, lm);
+        fw_signature_compute(&x, lm, (uint8_t *)&a);
+        for (int i = 0; i < 10; i++) lm[i] += (float)(3 * fw_rng_normal(&r)); /* of 30 between the eyes */
+        fw_signature_compute(&x, lm, (uint8_t *)&b);
+        fw_photo_match m = fw_photo_compare(&a, &b, false, 0.5f);
+        assert_true(m.ncc > 0.985f && m.fine > 0.93f);
+        fw_image_free(&x);
+    }
+}
+
+/* The next frame: a tenth of the scene has changed. Very alike, and no copy. */
+static void the_next_frame_is_no_copy(void **state)
+{
+    (void)state;
+    int alike = 0;
+    for (uint64_t k = 0; k < 10; k++) {
+        float lm[10];
+        scene s = scene_new(400 + k), t = s;
+        scene_part(&t, 0, BLOBS / 10, 900 + k);
+        fw_signature a, b;
+        fw_image x = scene_shoot(&s, SHOT, k, lm), y = scene_shoot(&t, SHOT, k + 50, lm);
+        fw_signature_compute(&x, lm, (uint8_t *)&a);
+        fw_signature_compute(&y, lm, (uint8_t *)&b);
+        alike += fw_photo_compare(&a, &b, false, 0.5f).ncc > 0.85f;
+        assert_true(fw_dup_margin(&a, &b, 0.9, NULL) < 0);
+        fw_image_free(&x);
+        fw_image_free(&y);
+    }
+    assert_true(alike >= 3); /* else the test would be too easy */
+}
+
 static void comparison_sees_mirroring_and_missing_photos(void **state)
 {
     (void)state;
@@ -324,6 +364,8 @@ int main(void)
         cmocka_unit_test(dead_rows_take_no_part),
         cmocka_unit_test(same_bytes_for_any_thread_count),
         cmocka_unit_test(black_margins_do_not_make_photos_alike),
+        cmocka_unit_test(landmarks_may_be_a_few_pixels_off),
+        cmocka_unit_test(the_next_frame_is_no_copy),
         cmocka_unit_test(comparison_sees_mirroring_and_missing_photos),
         cmocka_unit_test(hash_pairs_are_found_in_bounded_work),
         cmocka_unit_test(union_find_names_sets_by_their_smallest_member),
