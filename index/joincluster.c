@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Photos that stand for a large cluster's centroid, evenly spread: its cosine is within .01 of the full one's. */
+/* Photos that stand for a large cluster's centroid, evenly spread: bounds the work of one comparison. */
 enum { SAMPLE = 64, ROUNDS = 50 };
 
 static const float UNKNOWN = -9;
 
-/* Share of the gap that a pair must keep: see needed(). */
+/* Share of the gap that a pair must keep: see needed(). LFW clean / degraded, pairwise F: .9966/.89 at 0, .9972/.955 at
+ * .2 to .35, .997/.90 at .5 (the largest identity falls apart). */
 static const double RISE = 0.3;
 
 typedef struct cand {

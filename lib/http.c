@@ -138,6 +138,15 @@ static enum MHD_Result on_request(void *user, struct MHD_Connection *c, const ch
     return respond(h, c, url, post, *state);
 }
 
+/* %00 would end the path early and hide what follows: it becomes another control byte, which no name here has. */
+static size_t unescape(void *user, struct MHD_Connection *c, char *text)
+{
+    FW_UNUSED(user);
+    FW_UNUSED(c);
+    for (char *at = text; (at = strstr(at, "%00")); at += 3) at[2] = '1';
+    return MHD_http_unescape(text);
+}
+
 static void on_end(void *user, struct MHD_Connection *c, void **state, enum MHD_RequestTerminationCode code)
 {
     FW_UNUSED(user);
@@ -168,7 +177,8 @@ fw_http *fw_http_start(unsigned port, size_t max_body, fw_http_handler handler, 
     h->daemon = MHD_start_daemon(MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_POLL, 0, NULL, NULL, on_request, h,
                                  MHD_OPTION_LISTEN_SOCKET, s, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
                                  MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT,
-                                 (unsigned)IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL, MHD_OPTION_END);
+                                 (unsigned)IDLE_SECONDS, MHD_OPTION_NOTIFY_COMPLETED, on_end, NULL,
+                                 MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
     if (h->daemon) return h;
     fw_fail(e, FW_EFAIL, "start the server on 127.0.0.1:%u: libmicrohttpd refused", h->port);
     close(s);

@@ -89,7 +89,7 @@ int fw_kv_finish(fw_kv_writer *w, fw_err *e)
     int rc = mdb_txn_commit(w->txn);
     w->txn = NULL;
     if (!rc) rc = mdb_env_copy2(w->env, w->path, MDB_CP_COMPACT);
-    int code = rc ? lmdb_fail(e, "finish crop store", w->path, rc) : fw_fsync_path(w->path, e);
+    int code = rc ? lmdb_fail(e, "finish crop store", w->build, rc) : fw_fsync_path(w->path, e);
     fw_kv_abandon(w);
     return code;
 }

@@ -26,17 +26,22 @@ static int damaged(const fw_rec_file *f, uint64_t at, const char *why, fw_err *e
     return fw_fail(e, FW_EFAIL, "read '%s': record at offset %llu: %s", f->name, (unsigned long long)at, why);
 }
 
-int fw_rec_part_at(const fw_rec_file *f, uint64_t at, fw_rec_part *p, fw_err *e)
+static int parse_part(const fw_rec_file *f, uint64_t at, const unsigned char head[8], fw_rec_part *p, fw_err *e)
 {
-    unsigned char head[8];
-    if (at > f->size || f->size - at < sizeof head) return damaged(f, at, "cut off at the end of the file", e);
-    FW_TRY(f->read(f->user, at, head, sizeof head, e));
     if (get32(head) != FW_REC_MAGIC) return damaged(f, at, "no record begins here (wrong magic number)", e);
     *p = (fw_rec_part){.flag = get32(head + 4) >> 29, .bytes = get32(head + 4) & FW_REC_PART, .data = at + 8};
     if (p->flag > 3) return damaged(f, at, "unknown kind of part", e);
     if (p->bytes > f->size - p->data) return damaged(f, at, "reaches behind the end of the file", e);
     p->next = p->data + ((uint64_t)p->bytes + 3) / 4 * 4;
     return FW_OK;
+}
+
+int fw_rec_part_at(const fw_rec_file *f, uint64_t at, fw_rec_part *p, fw_err *e)
+{
+    unsigned char head[8];
+    if (at > f->size || f->size - at < sizeof head) return damaged(f, at, "cut off at the end of the file", e);
+    FW_TRY(f->read(f->user, at, head, sizeof head, e));
+    return parse_part(f, at, head, p, e);
 }
 
 /* All bytes of a record, parts joined; more than `max` is an error before memory is asked for. */
@@ -90,20 +95,20 @@ static int parse_header(const fw_rec_file *f, uint64_t at, const unsigned char *
 int fw_rec_info_at(const fw_rec_file *f, uint64_t at, fw_rec_info *out, fw_err *e)
 {
     fw_rec_part p;
-    FW_TRY(fw_rec_part_at(f, at, &p, e));
+    unsigned char head[8 + FW_REC_HEADER + 4]; /* one read: the walk does this for every record */
+    if (at > f->size || f->size - at < 8) return damaged(f, at, "cut off at the end of the file", e);
+    size_t n = f->size - at < sizeof head ? (size_t)(f->size - at) : sizeof head;
+    FW_TRY(f->read(f->user, at, head, n, e));
+    FW_TRY(parse_part(f, at, head, &p, e));
     if (p.flag) {
         char *bytes;
-        size_t n;
         FW_TRY(gather(f, at, MANY_PARTS_MAX, &bytes, &n, &out->next, e));
         int rc = parse_header(f, at, (const unsigned char *)bytes, n, n, out, e);
         free(bytes);
         return rc;
     }
-    unsigned char head[FW_REC_HEADER + 4];
-    size_t n = p.bytes < sizeof head ? p.bytes : sizeof head;
-    FW_TRY(f->read(f->user, p.data, head, n, e));
     out->next = p.next;
-    return parse_header(f, at, head, n, p.bytes, out, e);
+    return parse_header(f, at, head + 8, p.bytes < n - 8 ? p.bytes : n - 8, p.bytes, out, e);
 }
 
 int fw_rec_image_at(const fw_rec_file *f, uint64_t at, size_t max, char **bytes, size_t *n, fw_err *e)

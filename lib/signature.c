@@ -6,8 +6,8 @@
 
 enum { HASH_SIDE = 32 }; /* pHash's usual input size */
 
-/* Width of `wide` in units of the 112-pixel face template. LFW (seeds 1-5 of the dups track): 1.6 .. 2.6 tried, see
- * docs in index/photo.c; 2.2 takes in about what a head-and-shoulders crop shows. */
+/* Width of `wide` in units of the 112-pixel face template: about what a head-and-shoulders crop shows, so that
+ * background takes part. Copies on LFW have 20-95 % of it inside the photo. */
 static const float SPAN = 2.2f * 112;
 
 /* A grey picture with margins marked: pixel (x,y) is outside when it lies in one of the four runs of margin colour that

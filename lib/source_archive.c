@@ -2,8 +2,8 @@
  * archives, ARCHIVE/MEMBER, the archive's path relative to the folder in front of the pattern's first wildcard.
  *
  * Labels, as WebDataset stores them: members that follow each other and share their path up to the first dot of the
- * last part are one sample; KEY.json (its field ingest.tar_field) or else KEY.cls labels its images. Without either the label
- * is the member's folder, as in an archive of identity folders.
+ * last part are one sample; KEY.json (its field ingest.tar_field) or else KEY.cls labels its images. Without either the
+ * label is the member's folder, as in an archive of identity folders.
  *
  * Random access. In a plain tar or a zip a member is read where it lies. In a compressed tar reading goes forward
  * (lib/sequence.h): reading in the order of the walk is one pass, as ingest and the stages do; other orders rewind.
@@ -520,13 +520,21 @@ static fw_sequence *tape_of(archives *a, pack *pk)
     return pk->tape = fw_sequence_new(&(fw_sequence_ops){rewind_tape, step_tape, close_tape}, t);
 }
 
+static bool is_compressed(archives *a, const place *p)
+{
+    pthread_mutex_lock(&a->lock);
+    bool yes = a->pack[p->pack - 1].compressed;
+    pthread_mutex_unlock(&a->lock);
+    return yes;
+}
+
 static int read_member(const fw_source *s, const char *key, size_t max, char **bytes, size_t *n, fw_err *e)
 {
     archives *a = s->state;
     place p;
     fw_err why = {0};
     int rc = find_place(s, key, &p, &why);
-    if (!rc && !a->pack[p.pack - 1].compressed)
+    if (!rc && !is_compressed(a, &p))
         rc = read_plain(a, &p, key, max, bytes, n, &why);
     else if (!rc) {
         pthread_mutex_lock(&a->lock);

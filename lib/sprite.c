@@ -4,18 +4,21 @@
 
 #include <string.h>
 
-void fw_sheet_init(fw_sheet *s, int columns, int rows, int cell) {
+void fw_sheet_init(fw_sheet *s, int columns, int rows, int cell)
+{
     size_t bytes = (size_t)columns * (size_t)rows * (size_t)cell * (size_t)cell * 3;
     *s = (fw_sheet){.columns = columns, .rows = rows, .cell = cell, .rgb = fw_alloc(bytes, 1)};
     memset(s->rgb, 0x80, bytes);
 }
 
-void fw_sheet_free(fw_sheet *s) {
+void fw_sheet_free(fw_sheet *s)
+{
     fw_free(s->rgb);
     s->rgb = NULL;
 }
 
-bool fw_sheet_put(fw_sheet *s, int k, const void *bytes, size_t n) {
+bool fw_sheet_put(fw_sheet *s, int k, const void *bytes, size_t n)
+{
     char why[FW_IMG_WHY];
     fw_image im = {0};
     fw_image_limits lim = FW_IMAGE_LIMITS_DEFAULT;
@@ -41,7 +44,8 @@ bool fw_sheet_put(fw_sheet *s, int k, const void *bytes, size_t n) {
     return ok;
 }
 
-int fw_sheet_encode(const fw_sheet *s, int cells, int quality, fw_buf *out, fw_err *e) {
+int fw_sheet_encode(const fw_sheet *s, int cells, int quality, fw_buf *out, fw_err *e)
+{
     int rows = (cells + s->columns - 1) / s->columns;
     return fw_jpeg_encode(s->rgb, s->columns * s->cell, (rows ? rows : 1) * s->cell, quality, out, e);
 }

@@ -1,8 +1,8 @@
 /* sprite: many thumbnails in one JPEG, a sheet, so that a page loads 64 faces with one request.
  *
  * A sheet is `columns` cells wide; cell k lies at column k % columns, row k / columns. Cells are squares of `cell`
- * pixels; with cell a multiple of 16 no JPEG block covers two faces, so neighbours do not bleed into each other (but for
- * the colour of the outermost pixel, which decoders smooth).
+ * pixels; with cell a multiple of 16 no JPEG block covers two faces, so neighbours do not bleed into each other (but
+ * for the colour of the outermost pixel, which decoders smooth).
  */
 #ifndef FW_SPRITE_H
 #define FW_SPRITE_H

@@ -54,7 +54,8 @@ static int load_workspace(fw_store *s, const char *path, fw_err *e)
     json_int_t format = json_integer_value(json_object_get(s->json, "format"));
     json_int_t size = json_integer_value(json_object_get(s->json, "shard_size"));
     if (format != FORMAT)
-        return fw_fail(e, FW_EFAIL, "open workspace '%s': format %lld, this program knows %d", path, (long long)format, FORMAT);
+        return fw_fail(e, FW_EFAIL, "open workspace '%s': format %lld, this program knows %d", path, (long long)format,
+                       FORMAT);
     if (size < 1 || !json_is_object(json_object_get(s->json, "sources")))
         return fw_fail(e, FW_EFAIL, "open workspace '%s': damaged", path);
     s->shard_size = (size_t)size;
@@ -91,10 +92,14 @@ static const struct {
     fw_dtype type;
     int width;
 } shard_columns[] = {
-    {"path", offsetof(fw_shard, path), FW_U8, 1},          {"path.off", offsetof(fw_shard, path_off), FW_U64, 1},
-    {"label", offsetof(fw_shard, label), FW_U32, 1},       {"label.name", offsetof(fw_shard, label_name), FW_U8, 1},
-    {"label.off", offsetof(fw_shard, label_off), FW_U64, 1}, {"bytes", offsetof(fw_shard, bytes), FW_U64, 1},
-    {"mtime", offsetof(fw_shard, mtime), FW_I64, 1},       {"hash", offsetof(fw_shard, hash), FW_U64, 2},
+    {"path", offsetof(fw_shard, path), FW_U8, 1},
+    {"path.off", offsetof(fw_shard, path_off), FW_U64, 1},
+    {"label", offsetof(fw_shard, label), FW_U32, 1},
+    {"label.name", offsetof(fw_shard, label_name), FW_U8, 1},
+    {"label.off", offsetof(fw_shard, label_off), FW_U64, 1},
+    {"bytes", offsetof(fw_shard, bytes), FW_U64, 1},
+    {"mtime", offsetof(fw_shard, mtime), FW_I64, 1},
+    {"hash", offsetof(fw_shard, hash), FW_U64, 2},
 };
 
 static fw_column *column_of(fw_shard *sh, size_t i)
@@ -163,8 +168,10 @@ static int load_shards(fw_store *s, fw_err *e)
         unsigned long number = strtoul(names.name[i], &end, 10);
         if (*end || end == names.name[i]) continue;
         char *path = fw_format("%s/%s", dir, names.name[i]);
-        if (number != s->shards) rc = fw_fail(e, FW_EFAIL, "open workspace '%s': shard %zu is missing", s->root, s->shards);
-        else rc = load_shard(s, (unsigned)number, path, e);
+        if (number != s->shards)
+            rc = fw_fail(e, FW_EFAIL, "open workspace '%s': shard %zu is missing", s->root, s->shards);
+        else
+            rc = load_shard(s, (unsigned)number, path, e);
         fw_free(path);
     }
     if (!rc || names.n) fw_names_free(&names);
@@ -253,11 +260,14 @@ fw_store *fw_store_open(const char *root, bool create, size_t shard_size, fw_err
     s->shard_size = shard_size;
     char *path = join(s, "WORKSPACE");
     int rc;
-    if (fw_exists(path)) rc = load_workspace(s, path, e);
+    if (fw_exists(path))
+        rc = load_workspace(s, path, e);
     else if (!create)
-        rc = fw_fail(e, FW_EUSAGE, "open workspace '%s': there is none; make one with `facewash run --input SRC --work %s`",
-                     root, root);
-    else rc = create_workspace(s, shard_size, e);
+        rc = fw_fail(e, FW_EUSAGE,
+                     "open workspace '%s': there is none; make one with `facewash run --input SRC --work %s`", root,
+                     root);
+    else
+        rc = create_workspace(s, shard_size, e);
     fw_free(path);
     if (!rc) rc = load_shards(s, e);
     if (!rc) rc = load_removed(s, e);
@@ -315,7 +325,8 @@ int fw_store_lock(fw_store *s, bool exclusive, bool wait, fw_err *e)
         ssize_t n = pread(s->lock_fd, who, sizeof who - 1, 0);
         if (n > 0) who[n] = 0;
         if (!wait)
-            return fw_fail(e, FW_EAGAIN, "workspace '%s' is in use by %s; try later, or wait with --wait", s->root, who);
+            return fw_fail(e, FW_EAGAIN, "workspace '%s' is in use by %s; try later, or wait with --wait", s->root,
+                           who);
         if (!told) fw_log(FW_INFO, "waiting for workspace '%s', in use by %s", s->root, who);
         told = true;
         FW_TRY(fw_check_stop(e));
@@ -416,6 +427,25 @@ static int digest_file(const char *path, fw_hash *out, uint64_t *size, fw_err *e
     return rc;
 }
 
+int fw_result_verify(const char *dir, const char *file, fw_err *e)
+{
+    char *manifest = fw_format("%s/MANIFEST", dir), *path = fw_format("%s/%s", dir, file), hex[33] = "";
+    json_t *j = json_load_file(manifest, 0, NULL), *entry = json_object_get(json_object_get(j, "files"), file);
+    const char *digest = json_string_value(json_object_get(entry, "xxh3"));
+    fw_hash h;
+    uint64_t size = 0;
+    int rc = digest_file(path, &h, &size, e);
+    if (!rc) fw_hash_hex(h, hex);
+    if (!rc &&
+        (!digest || strcmp(digest, hex) || (uint64_t)json_integer_value(json_object_get(entry, "bytes")) != size))
+        rc = fw_fail(e, FW_EFAIL,
+                     "'%s' is damaged (it differs from its MANIFEST); remove the folder '%s' and run again", path, dir);
+    json_decref(j);
+    fw_free(manifest);
+    fw_free(path);
+    return rc;
+}
+
 /* Every file (one folder level down at most: a report's sheets) with its size and digest, each fsynced. */
 static int list_files(const char *dir, const char *below, json_t *files, fw_err *e)
 {
@@ -427,7 +457,8 @@ static int list_files(const char *dir, const char *below, json_t *files, fw_err 
         fw_hash h;
         uint64_t size = 0;
         char hex[33];
-        if (fw_is_dir(path)) rc = list_files(dir, rel, files, e);
+        if (fw_is_dir(path))
+            rc = list_files(dir, rel, files, e);
         else if (!(rc = digest_file(path, &h, &size, e)) && !(rc = fw_fsync_path(path, e))) {
             fw_hash_hex(h, hex);
             json_object_set_new(files, rel, json_pack("{s:I, s:s}", "bytes", (json_int_t)size, "xxh3", hex));
@@ -472,14 +503,18 @@ int fw_staging_commit(fw_staging *g, const char *recipe, fw_err *e)
     *strrchr(parent, '/') = 0;
     if (!rc) rc = fw_mkdirs(parent, e);
     if (!rc && rename(g->dir, g->final)) {
-        if (errno == EEXIST || errno == ENOTEMPTY) fw_remove_tree(g->dir, NULL); /* another process was first */
-        else rc = fw_fail_errno(e, "commit '%s'", g->final);
+        if (errno == EEXIST || errno == ENOTEMPTY)
+            fw_remove_tree(g->dir, NULL); /* another process was first */
+        else
+            rc = fw_fail_errno(e, "commit '%s'", g->final);
     }
     kill_point();
     if (!rc) rc = fw_fsync_path(parent, e);
     fw_free(parent);
-    if (rc) fw_staging_abandon(g);
-    else staging_free(g);
+    if (rc)
+        fw_staging_abandon(g);
+    else
+        staging_free(g);
     return rc;
 }
 
@@ -520,7 +555,8 @@ static uint32_t label_id(fw_shard_builder *b, const char *label)
     if (!n) return FW_NO_LABEL;
     if (b->labels) {
         uint64_t from = b->label_off[b->labels - 1];
-        if (b->label_name.len - from == n && !memcmp(b->label_name.data + from, label, n)) return (uint32_t)b->labels - 1;
+        if (b->label_name.len - from == n && !memcmp(b->label_name.data + from, label, n))
+            return (uint32_t)b->labels - 1;
     }
     fw_reserve(&b->label_off, &b->label_cap, b->labels + 2, sizeof *b->label_off);
     b->label_off[b->labels] = b->label_name.len;
@@ -559,10 +595,13 @@ static int save_columns(const fw_shard_builder *b, const char *dir, fw_err *e)
     const struct {
         const void *data;
         size_t rows;
-    } what[] = {{b->path.data, b->path.len}, {b->path_off, b->rows + 1},
-                {b->label, b->rows},         {b->label_name.data, b->label_name.len},
+    } what[] = {{b->path.data, b->path.len},
+                {b->path_off, b->rows + 1},
+                {b->label, b->rows},
+                {b->label_name.data, b->label_name.len},
                 {b->labels ? b->label_off : &zero, b->labels + 1},
-                {b->bytes, b->rows},         {b->mtime, b->rows},
+                {b->bytes, b->rows},
+                {b->mtime, b->rows},
                 {b->hash, b->rows}};
     for (size_t i = 0; i < FW_COUNT(what); i++) {
         char *path = fw_format("%s/%s", dir, shard_columns[i].name);
@@ -579,8 +618,10 @@ int fw_shard_builder_seal(fw_shard_builder *b, fw_store *s, const char *set, fw_
     char *final = fw_format("%s/shards/%06u", s->root, number), *dir = fw_strdup(final);
     fw_staging *g = staging_at(s, final, "shard", e);
     int rc = g ? save_columns(b, g->dir, e) : e->code;
-    if (!rc) rc = fw_staging_commit(g, set, e);
-    else fw_staging_abandon(g);
+    if (!rc)
+        rc = fw_staging_commit(g, set, e);
+    else
+        fw_staging_abandon(g);
     if (!rc) rc = load_shard(s, number, dir, e);
     fw_free(dir);
     fw_shard_builder fresh = {0};

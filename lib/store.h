@@ -92,6 +92,10 @@ const char *fw_staging_dir(const fw_staging *g);
 int fw_staging_commit(fw_staging *g, const char *recipe, fw_err *e);
 void fw_staging_abandon(fw_staging *g);
 
+/* Does DIR/file still have the size and digest that DIR's MANIFEST says? FW_EFAIL names the file and what to do. Reads the
+ * file once (seconds per 10 GB), so it is for results of the whole dataset, whose values are used as indexes. */
+int fw_result_verify(const char *dir, const char *file, fw_err *e) FW_MUST_USE;
+
 /* Remove what crashed processes left in tmp/. Needs the exclusive lock. */
 int fw_store_clean_tmp(fw_store *s, fw_err *e);
 

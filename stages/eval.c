@@ -3,10 +3,13 @@
  *   pairs.txt   first line: FOLDS TAB N (or N alone). Then per fold N lines "NAME I J" (same person: its files I and J)
  *               and N lines "NAME I OTHER J". A file is NAME/NAME_%04d.*, found by the last two parts of its path, so
  *               the dataset may lie deeper in the source.
+ *   bin:FILE    an InsightFace verification set (lib/source_bin.h), on a dataset read from the same file: images 2i and
+ *               2i + 1 are pair i, in ten folds of consecutive pairs as InsightFace's own evaluation cuts them.
  */
 #include "../index/verification.h"
 #include "../lib/file.h"
 #include "../lib/log.h"
+#include "../lib/source_bin.h"
 #include "command.h"
 
 #include <jansson.h>
@@ -26,6 +29,7 @@ typedef struct pair_list {
     fw_pair *pair;
     char *(*stem)[2]; /* by pair */
     size_t n, cap, stem_cap, folds, per_fold;
+    bool keys; /* stems are whole paths, not the end of one */
 } pair_list;
 
 /* ---- the list --------------------------------------------------------------------------------------------------- */
@@ -90,6 +94,33 @@ static int parse(const char *path, char *text, pair_list *l, fw_err *e)
     return l->n ? FW_OK : fw_fail(e, FW_EUSAGE, "pairs '%s': holds no pair", path);
 }
 
+static int load_bin(const char *path, pair_list *l, fw_err *e)
+{
+    fw_bin set;
+    FW_TRY(fw_bin_read(path, &set, e));
+    l->keys = true;
+    l->n = set.pairs;
+    l->folds = set.pairs < 10 ? set.pairs : 10;
+    l->pair = FW_ARRAY(fw_pair, l->n);
+    l->stem = fw_alloc(l->n, sizeof *l->stem);
+    for (size_t i = 0; i < l->n; i++) {
+        l->pair[i] = (fw_pair){.same = set.same[i], .fold = (uint32_t)(i * l->folds / l->n)};
+        for (size_t k = 0; k < 2; k++) l->stem[i][k] = fw_format("%zu", 2 * i + k);
+    }
+    fw_bin_free(&set);
+    return FW_OK;
+}
+
+static int load_text(const char *path, pair_list *l, fw_err *e)
+{
+    char *text = NULL;
+    size_t n;
+    FW_TRY(fw_file_read(path, PAIRS_MAX, &text, &n, e));
+    int rc = parse(path, text, l, e);
+    free(text);
+    return rc;
+}
+
 static void free_pairs(pair_list *l)
 {
     for (size_t i = 0; i < l->n; i++) {
@@ -134,7 +165,7 @@ static const char *stem_of_path(const char *path, size_t n, char *out)
     return folder ? folder + 1 : out;
 }
 
-static void find_rows(const fw_view *v, wanted *w, size_t count)
+static void find_rows(const fw_view *v, bool keys, wanted *w, size_t count)
 {
     char *text = NULL;
     size_t cap = 0;
@@ -143,7 +174,8 @@ static void find_rows(const fw_view *v, wanted *w, size_t count)
         const char *path = fw_view_path(v, row, &n);
         if (!v->alive[row]) continue;
         fw_reserve(&text, &cap, n + 1, 1);
-        wanted key = {(char *)stem_of_path(path, n, text), 0}, *hit = NULL;
+        const char *stem = keys ? (memcpy(text, path, n), text[n] = 0, text) : stem_of_path(path, n, text);
+        wanted key = {(char *)stem, 0}, *hit = NULL;
         if (key.stem) hit = bsearch(&key, w, count, sizeof *w, by_stem);
         if (hit && hit->row == NOWHERE) hit->row = row;
     }
@@ -162,7 +194,7 @@ static size_t score(const fw_view *v, const fw_vectors *x, pair_list *l)
     size_t count, absent = 0;
     wanted *w = collect(l, &count);
     float *a = FW_ARRAY(float, (size_t)x->dim), *b = FW_ARRAY(float, (size_t)x->dim);
-    find_rows(v, w, count);
+    find_rows(v, l->keys, w, count);
     for (size_t i = 0; i < count; i++)
         if (w[i].row == NOWHERE && absent++ < 5) fw_log(FW_WARN, "eval: no photo '%s.*' in the dataset", w[i].stem);
     for (size_t i = 0; i < l->n; i++) {
@@ -184,11 +216,12 @@ static size_t score(const fw_view *v, const fw_vectors *x, pair_list *l)
 
 static void print_text(const fw_verification *r, size_t absent)
 {
-    printf("pairs            %zu (%zu genuine, %zu impostor) in %zu folds\n", r->pairs, r->genuine, r->pairs - r->genuine,
-           r->folds);
-    printf("missing          %zu pairs without both faces, counted as wrong; %zu photos not in the dataset\n", r->missing, absent);
-    printf("accuracy         %.2f %% +- %.2f, 95 %% interval %.2f .. %.2f\n", 100 * r->accuracy, 100 * r->std, 100 * r->low,
-           100 * r->high);
+    printf("pairs            %zu (%zu genuine, %zu impostor) in %zu folds\n", r->pairs, r->genuine,
+           r->pairs - r->genuine, r->folds);
+    printf("missing          %zu pairs without both faces, counted as wrong; %zu photos not in the dataset\n",
+           r->missing, absent);
+    printf("accuracy         %.2f %% +- %.2f, 95 %% interval %.2f .. %.2f\n", 100 * r->accuracy, 100 * r->std,
+           100 * r->low, 100 * r->high);
     printf("threshold        %.4f (mean over folds)\n", r->threshold);
     printf("AUC              %.5f\n", r->auc);
     printf("EER              %.2f %%\n", 100 * r->eer);
@@ -200,9 +233,9 @@ static int print_json(const fw_verification *r, size_t absent, fw_err *e)
 {
     json_t *j = json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:[f,f], s:f, s:f, s:f, s:f, s:f}", "pairs",
                           (json_int_t)r->pairs, "genuine", (json_int_t)r->genuine, "missing", (json_int_t)r->missing,
-                          "photos_absent", (json_int_t)absent, "folds", (json_int_t)r->folds, "accuracy", r->accuracy, "std",
-                          r->std, "interval95", r->low, r->high, "threshold", r->threshold, "auc", r->auc, "eer", r->eer,
-                          "tar_at_far_1e-2", r->tar_far2, "tar_at_far_1e-3", r->tar_far3);
+                          "photos_absent", (json_int_t)absent, "folds", (json_int_t)r->folds, "accuracy", r->accuracy,
+                          "std", r->std, "interval95", r->low, r->high, "threshold", r->threshold, "auc", r->auc, "eer",
+                          r->eer, "tar_at_far_1e-2", r->tar_far2, "tar_at_far_1e-3", r->tar_far3);
     char *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(8)) : NULL;
     json_decref(j);
     if (!text) return fw_fail(e, FW_EFAIL, "eval: cannot be put as JSON");
@@ -213,13 +246,9 @@ static int print_json(const fw_verification *r, size_t absent, fw_err *e)
 
 static int verify(const fw_args *a, fw_run *r, fw_err *e)
 {
-    char *text = NULL;
-    size_t n;
     pair_list list = {0};
     fw_verification result;
-    FW_TRY(fw_file_read(a->pairs, PAIRS_MAX, &text, &n, e));
-    int rc = parse(a->pairs, text, &list, e);
-    free(text);
+    int rc = !strncmp(a->pairs, "bin:", 4) ? load_bin(a->pairs + 4, &list, e) : load_text(a->pairs, &list, e);
     fw_task t = fw_run_reader(r);
     const fw_view *v = rc ? NULL : fw_task_view(&t, "", e);
     const fw_vectors *x = v ? fw_task_vectors(&t, "", e) : NULL;

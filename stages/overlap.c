@@ -1,4 +1,5 @@
 /* overlap: which of the dataset's people and photos also stand in a benchmark (index/overlap.h does the work). */
+#include "../index/cluster.h"
 #include "../index/overlap.h"
 #include "../index/knn.h"
 #include "../lib/file.h"
@@ -132,7 +133,8 @@ static int run_overlap(fw_task *t, fw_err *e)
     int rc = side_of(t, "", &train, e);
     if (!rc && n) {
         fw_calib *c = FW_NEW(fw_calib);
-        fw_calib_impostors(c, train.vectors, train.label, PAIRS, SEED);
+        if (train.labels > 1) fw_calib_impostors(c, train.vectors, train.label, PAIRS, SEED);
+        else fw_cluster_calibrate(c, train.vectors, SEED); /* no labels that could tell impostors */
         for (size_t b = 0; !rc && b < n; b++) rc = compare(t, &train, names[b], (uint32_t)b, c, &f, e);
         fw_free(c);
     }

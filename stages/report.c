@@ -13,8 +13,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Rows that a queue gets before the next one's turn: about what a curator does in one go. */
-enum { STRETCH = 100 };
+/* Rows that a queue gets before the next one's turn: small, so that a small report has something of every queue. */
+enum { STRETCH = 20 };
 
 /* ---- JSON ------------------------------------------------------------------------------------------------------ */
 

@@ -78,7 +78,7 @@ static doubtful *rows_by_p(const fw_rp *r, uint32_t label, size_t *n)
         uint32_t row = r->members.row[from + k];
         d[k] = (doubtful){fw_vectors_valid(r->vec, row) && isfinite(r->p[row]) ? r->p[row] : -1, row};
     }
-    qsort(d, count, sizeof *d, by_p);
+    if (count) qsort(d, count, sizeof *d, by_p);
     *n = count < FW_RP_PERSON ? count : FW_RP_PERSON;
     return d;
 }
@@ -120,7 +120,7 @@ void fw_rp_take_people(fw_rp *r)
     ranked *rest = FW_ARRAY(ranked, r->v->labels);
     for (uint32_t l = 0; l < r->v->labels; l++)
         if (r->id_images[l] && r->id_no[l] == FW_RP_NONE) rest[n++] = (ranked){l, lost(r, l), r->id_images[l]};
-    qsort(rest, n, sizeof *rest, by_change);
+    if (n) qsort(rest, n, sizeof *rest, by_change);
     for (size_t k = 0; k < n && r->ids < TABLE_MOST; k++) {
         if (room) room = take_person(r, rest[k].label);
         if (!room) fw_rp_identity(r, rest[k].label);

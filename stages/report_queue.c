@@ -38,7 +38,7 @@ static int by_worth(const void *x, const void *y)
 /* Keep the best `want` rows: when twice as many are there, sort and cut. Memory stays small, all rows are seen. */
 static void cut(fw_rp_list *q, size_t want)
 {
-    qsort(q->row, q->n, sizeof *q->row, by_worth);
+    if (q->n) qsort(q->row, q->n, sizeof *q->row, by_worth);
     if (q->n > want) q->n = want;
 }
 

@@ -157,8 +157,10 @@ size_t fw_view_shard(const fw_view *v, size_t row)
     size_t lo = 0, hi = v->shards;
     while (hi - lo > 1) {
         size_t mid = lo + (hi - lo) / 2;
-        if (v->base[mid] <= row) lo = mid;
-        else hi = mid;
+        if (v->base[mid] <= row)
+            lo = mid;
+        else
+            hi = mid;
     }
     return lo;
 }
@@ -194,8 +196,10 @@ static int open_col_shard(fw_run *r, fw_cols *c, const fw_output *decl, size_t s
     if (!fw_exists(dir))
         rc = fw_fail(e, FW_EUSAGE, "stage '%s' has not run on shard %u; `facewash run` brings everything up to date",
                      fw_stages[stage]->name, sh->number);
-    else if (decl->arity == FW_BLOB) rc = (c->blobs[s] = fw_kv_open(path, e)) ? FW_OK : e->code;
-    else rc = fw_column_open_as(path, decl->type, decl->width, &c->values[s], e);
+    else if (decl->arity == FW_BLOB)
+        rc = (c->blobs[s] = fw_kv_open(path, e)) ? FW_OK : e->code;
+    else
+        rc = fw_column_open_as(path, decl->type, decl->width, &c->values[s], e);
     if (!rc && decl->arity == FW_MANY) {
         char *off = fw_format("%s.off", path);
         rc = fw_column_open_as(off, FW_U64, 1, &c->offsets[s], e);
@@ -283,7 +287,8 @@ const fw_vectors *fw_task_vectors(fw_task *t, const char *set, fw_err *e)
     for (size_t i = 0; i < cache->vecs; i++)
         if (!strcmp(cache->vec[i].set, set)) return cache->vec[i].v;
     const fw_view *v = fw_task_view(t, set, e);
-    fw_cols *vec = v ? fw_task_cols(t, "embed.vec", set, e) : NULL, *valid = vec ? fw_task_cols(t, "embed.valid", set, e) : NULL;
+    fw_cols *vec = v ? fw_task_cols(t, "embed.vec", set, e) : NULL,
+            *valid = vec ? fw_task_cols(t, "embed.valid", set, e) : NULL;
     if (!valid) return NULL;
     const uint16_t **chunk = FW_ARRAY(const uint16_t *, v->shards);
     size_t *rows = FW_ARRAY(size_t, v->shards);
@@ -316,10 +321,13 @@ const fw_column *fw_task_whole(fw_task *t, const char *column, fw_err *e)
     }
     char *dir = fw_run_result(t->run, stage, -1), *path = fw_format("%s/%s", dir, column);
     fw_column got;
-    int rc = fw_exists(dir) ? fw_column_open_as(path, decl->type, decl->width, &got, e)
-                            : fw_fail(e, FW_EUSAGE, "stage '%s' has not run; `facewash run` brings everything up to date",
-                                      fw_stages[stage]->name);
+    int rc = fw_exists(dir)
+                 ? FW_OK
+                 : fw_fail(e, FW_EUSAGE, "stage '%s' has not run; `facewash run` brings everything up to date",
+                           fw_stages[stage]->name);
     if (rc == FW_EFAIL) fw_context(e, "result '%s' is damaged; remove that folder and run again", dir);
+    if (!rc) rc = fw_result_verify(dir, column, e);
+    if (!rc) rc = fw_column_open_as(path, decl->type, decl->width, &got, e);
     fw_free(path);
     fw_free(dir);
     if (rc) return NULL;
@@ -462,9 +470,12 @@ int fw_task_vector_sources(fw_task *t, int *dim, bool *photos, fw_err *e)
         fw_err gone = {0}; /* a source that is not there now has nothing to say, and is missed when it is read */
         if (fw_run_source(t->run, i, &s, &gone)) continue;
         int d = fw_source_dim(s);
-        if (!d) *photos = true;
-        else if (*dim && *dim != d) return fw_fail(e, FW_EUSAGE, "embeddings of %d and of %d dimensions in one run", *dim, d);
-        else *dim = d;
+        if (!d)
+            *photos = true;
+        else if (*dim && *dim != d)
+            return fw_fail(e, FW_EUSAGE, "embeddings of %d and of %d dimensions in one run", *dim, d);
+        else
+            *dim = d;
     }
     return FW_OK;
 }
@@ -478,7 +489,8 @@ static int check_saved(const struct whole_task *w, fw_err *e)
 {
     for (int i = 0; w->task.stage->outputs[i].name; i++)
         if (!(w->make.saved >> i & 1))
-            return fw_fail(e, FW_EFAIL, "stage '%s' did not save '%s'", w->task.stage->name, w->task.stage->outputs[i].name);
+            return fw_fail(e, FW_EFAIL, "stage '%s' did not save '%s'", w->task.stage->name,
+                           w->task.stage->outputs[i].name);
     return FW_OK;
 }
 
@@ -498,8 +510,10 @@ int fw_run_whole(fw_run *r, size_t stage, fw_err *e)
     if (!rc) rc = check_saved(&w, e);
     char *recipe = rc ? NULL : fw_run_recipe(r, stage, e);
     if (!rc && !recipe) rc = e->code;
-    if (!rc) rc = fw_staging_commit(w.make.staging, recipe, e);
-    else fw_staging_abandon(w.make.staging);
+    if (!rc)
+        rc = fw_staging_commit(w.make.staging, recipe, e);
+    else
+        fw_staging_abandon(w.make.staging);
     fw_free(recipe);
     if (rc) return fw_context(e, "stage '%s'", st->name), rc;
     r->seconds[stage] = fw_now() - start;

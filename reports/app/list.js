@@ -53,7 +53,8 @@ fw.List = class {
   }
 
   make(i) {
-    const row = fw.el("article.row", { "aria-posinset": String(i + 1), "aria-setsize": String(this.count), onmousedown: (event) => this.click(event, i) });
+    const row = fw.el("article.row", { "aria-posinset": String(i + 1), "aria-setsize": String(this.count), onmousedown: (event) => this.click(event, i),
+      onfocus: () => { if (i !== this.current) this.go(i, false, false); } });
     row.style.top = i * this.height + "px";
     row.style.height = this.height + "px";
     this.rows.set(i, row);

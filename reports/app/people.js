@@ -63,7 +63,7 @@
     const answers = { y: "✓ wrong", n: "✗ right", r: "→ " };
     const cell = (k) => {
       const face = fw.face(faces[k]), d = fw.decisions.of(rows[k].item);
-      return el("button.facecell", { type: "button", tabIndex: k === current ? 0 : -1, title: "P(label is wrong), verdict", onclick: () => go(k) },
+      return el("button.facecell", { type: "button", tabIndex: k === current ? 0 : -1, title: "P(label is wrong), verdict", onclick: () => go(k), onfocus: () => { if (k !== current) go(k, false); } },
         fw.thumb(faces[k], 104, `face ${k + 1}`), el("span.small", {}, el("span.verdict." + fw.verdicts[face.verdict], {}, face.p >= 0 ? fw.fixed(face.p) : "–"), " ", d ? el("b", {}, answers[d.answer]) : fw.verdicts[face.verdict]));
     };
     const draw = () => { const focus = grid.contains(document.activeElement); grid.replaceChildren(...faces.map((_, k) => el("li", {}, cell(k)))); if (focus) grid.children[current]?.firstChild.focus({ preventScroll: true }); mark(); };

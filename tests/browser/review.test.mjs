@@ -11,10 +11,11 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const program = process.env.FACEWASH || `${root}/build/facewash`;
 const demo = process.env.DEMO_DIR || (existsSync(`${root}/build/deps.mk`) && /^DEMO_DIR := (.*)$/m.exec(readFileSync(`${root}/build/deps.mk`, "utf8"))?.[1]);
-const missing = !existsSync(program) ? "no program" : !demo || !existsSync(demo) ? "no demo photos" : false;
+const knows = () => { try { execFileSync(program, ["help", "review"], { stdio: "ignore" }); return true; } catch { return false; } };
+const missing = !existsSync(program) ? "no program" : !knows() ? "the program has no review command" : !demo || !existsSync(demo) ? "no demo photos" : false;
 const need = createRequire(process.env.BROWSER_DEPS + "/"), { chromium } = need("playwright-core");
 const work = `${process.env.BROWSER_WORK}/review`, W = `${work}/W`;
-let server, url, port, token, base;
+let server, url, port, token, base, browser;
 
 const start = () => new Promise((done, fail) => {
   server = spawn(program, ["review", "--work", W, "0"], { stdio: ["ignore", "pipe", "inherit"] });
@@ -47,7 +48,7 @@ before(async () => {
   execFileSync(program, ["run", "--input", `dir:${work}/photos`, "--work", W], { stdio: "ignore" });
   await start();
 }, { timeout: 300000 });
-after(() => server?.kill());
+after(() => { server?.kill(); return browser?.close(); });
 
 test("the report and the log are served to whoever has the address", { skip: missing }, async () => {
   const page = await ask(`${base}/`);
@@ -123,7 +124,7 @@ test("2,000 malformed requests: it stays up and serves nothing odd", { skip: mis
 });
 
 test("two curators in two browsers see each other's decisions, and they last", { skip: missing }, async () => {
-  const browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"] });
+  browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"] });
   const outside = [], trouble = [];
   const curator = async (name) => {
     const page = await (await browser.newContext()).newPage();
@@ -149,7 +150,6 @@ test("two curators in two browsers see each other's decisions, and they last", {
   await bob.waitForFunction(() => document.querySelectorAll(".facecell b").length === 2);
   assert.deepEqual(outside, []);
   assert.deepEqual(trouble, []);
-  await browser.close();
 });
 
 test("Ctrl-C ends it within a second, with exit code 0", { skip: missing }, async () => {

@@ -1,7 +1,7 @@
 # status says what is done, and what a re-run would do and why; gc removes what no plan reaches.
 mkdir src && cp "$FIXTURES/odd/links/real.png" src/a.png && cp "$FIXTURES/odd/links/real.png" src/b.png
 facewash run --input src --work w --set ingest.shard_size=1 -q
-table() { facewash status --work w "$@" | sed -E '/^(workspace|disk)/d; s# [0-9]+ kB# SIZE#; s# [0-9]+ B# SIZE#g; s#[0-9]+/s#RATE#; s# - # RATE #; s#  +# #g' | grep -E '^(dataset|stage|detect|align|quality|embed|index|knn| |[0-9])'; }
+table() { facewash status --work w "$@" | sed -E '/^(workspace|disk)/d; s# [0-9]+ kB# SIZE#; s# [0-9]+ B# SIZE#g; s#[0-9]+/s#RATE#; s# - # RATE #; s#  +# #g' | grep -E '^(dataset|stage|[a-z]+ [0-9]+/| |[0-9])'; }
 table
 echo "--- other settings"
 table --set detect.size=800 --set embed.flip=yes

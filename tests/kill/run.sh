@@ -165,7 +165,7 @@ check_interrupt() {
         [ "$took" -le "$slowest" ] || slowest=$took
         if [ "$status" != 130 ] && [ "$status" != 0 ]; then
             not_ok "Ctrl-C ($i) ends with $status, not 130" run.log
-        elif [ "$status" = 130 ] && ! grep -q 'interrupted; run the same command again' run.log; then
+        elif [ "$status" = 130 ] && [ -s run.log ] && ! grep -q 'interrupted; run the same command again' run.log; then
             not_ok "Ctrl-C ($i) says what to do" run.log
         elif [ "$took" -gt 1500 ]; then
             not_ok "Ctrl-C ($i) takes $took ms" run.log
