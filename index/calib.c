@@ -62,8 +62,8 @@ static size_t count_above(const float *s, size_t n, double t)
 
 /* What the left half alone says, whatever share of the pairs is the same person (they are all on the right): median and
  * left spread of the rest, the right tail as its mirror image with the bend that LFW and its degraded copies have
- * (q1 = left, q2 = left / 20: the 1e-3 point 1.15 times as far out as a normal's). Returns the same-person share; a fixed
- * point that holds to about a third (checked on sets of 5 people, where a fifth of all pairs is genuine). */
+ * (q1 = left, q2 = left / 20: the 1e-3 point 1.15 times as far out as a normal's). Returns the same-person share; a
+ * fixed point that holds to about a third (checked on sets of 5 people, where a fifth of all pairs is genuine). */
 static double fit_left_half(fw_calib *c, const float *s, size_t n)
 {
     double same = 0;
@@ -86,8 +86,10 @@ static void fit_impostors(fw_calib *c, const float *s, size_t n)
     enum { POINTS = FW_COUNT(upper) };
     double z[POINTS], y[POINTS], q[3], same = fit_left_half(c, s, n), most = fmax(0.02, same);
     double trust = n / (n + TAIL_PAIRS), bend1 = c->q1, bend2 = c->q2;
-    if (same <= 0.02) same = 0; /* the usual case: the quantiles themselves find it more exactly */
-    else trust = 0;             /* they lie among the same-person pairs: only the left half can be believed */
+    if (same <= 0.02)
+        same = 0; /* the usual case: the quantiles themselves find it more exactly */
+    else
+        trust = 0; /* they lie among the same-person pairs: only the left half can be believed */
     for (int round = 0; trust > 0 && round < 4; round++) {
         for (int i = 0; i < POINTS; i++) {
             z[i] = fw_normal_score(upper[i]);

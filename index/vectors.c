@@ -12,8 +12,10 @@ static size_t chunk_of(const fw_vectors *v, size_t row)
     size_t lo = 0, hi = v->chunks;
     while (hi - lo > 1) {
         size_t mid = lo + (hi - lo) / 2;
-        if (v->base[mid] <= row) lo = mid;
-        else hi = mid;
+        if (v->base[mid] <= row)
+            lo = mid;
+        else
+            hi = mid;
     }
     return lo;
 }

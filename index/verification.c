@@ -68,7 +68,8 @@ static double accuracy_of(const fw_pair *pairs, size_t n, size_t fold, double th
     return (double)right / (double)all;
 }
 
-static void run_folds(const fw_pair *all, size_t n, const fw_pair *sorted, size_t usable, size_t folds, fw_verification *out)
+static void run_folds(const fw_pair *all, size_t n, const fw_pair *sorted, size_t usable, size_t folds,
+                      fw_verification *out)
 {
     double sum = 0, squares = 0, *acc = FW_ARRAY(double, folds);
     for (size_t f = 0; f < folds; f++) {
@@ -134,19 +135,23 @@ static void run_roc(const fw_pair *sorted, size_t usable, double missing_genuine
 
 static int check_pairs(const fw_pair *pairs, size_t n, size_t folds, fw_err *e)
 {
-    if (folds < 2) return fw_fail(e, FW_EUSAGE, "verification: %zu folds; at least two are needed to choose thresholds", folds);
+    if (folds < 2)
+        return fw_fail(e, FW_EUSAGE, "verification: %zu folds; at least two are needed to choose thresholds", folds);
     size_t *count = FW_ARRAY(size_t, folds), usable[2] = {0, 0};
     bool in_range = true;
     for (size_t i = 0; i < n; i++) {
-        if (pairs[i].fold < folds) count[pairs[i].fold]++;
-        else in_range = false;
+        if (pairs[i].fold < folds)
+            count[pairs[i].fold]++;
+        else
+            in_range = false;
         if (!pairs[i].missing) usable[pairs[i].same != 0]++;
     }
     for (size_t f = 0; f < folds; f++) in_range = in_range && count[f];
     fw_free(count);
     if (!in_range) return fw_fail(e, FW_EUSAGE, "verification: a fold has no pairs, or a pair no fold");
     if (!usable[0] || !usable[1])
-        return fw_fail(e, FW_EUSAGE, "verification: %zu genuine and %zu impostor pairs have both faces; both kinds are needed",
+        return fw_fail(e, FW_EUSAGE,
+                       "verification: %zu genuine and %zu impostor pairs have both faces; both kinds are needed",
                        usable[1], usable[0]);
     return FW_OK;
 }
@@ -159,8 +164,10 @@ int fw_verify_pairs(const fw_pair *pairs, size_t n, size_t folds, fw_verificatio
     size_t usable = 0, missing[2] = {0, 0};
     for (size_t i = 0; i < n; i++) {
         out->genuine += pairs[i].same != 0;
-        if (pairs[i].missing) missing[pairs[i].same != 0]++;
-        else sorted[usable++] = pairs[i];
+        if (pairs[i].missing)
+            missing[pairs[i].same != 0]++;
+        else
+            sorted[usable++] = pairs[i];
     }
     out->missing = missing[0] + missing[1];
     qsort(sorted, usable, sizeof *sorted, by_similarity);

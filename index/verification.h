@@ -1,9 +1,9 @@
 /* verification: how well a threshold on the similarity tells "same person" from "different people".
  *
  * The protocol is LFW's, "image-restricted, labelled outside data" (Huang, Ramesh, Berg, Learned-Miller 2007; Huang and
- * Learned-Miller 2014, "Labeled Faces in the Wild: Updates and New Reporting Procedures"): pairs lie in folds; for every
- * fold the threshold is the one that is best on all other folds, and its accuracy is counted on this one. Reported are
- * the mean over folds, their sample standard deviation, and the 95 % interval of the mean by Student's t.
+ * Learned-Miller 2014, "Labeled Faces in the Wild: Updates and New Reporting Procedures"): pairs lie in folds; for
+ * every fold the threshold is the one that is best on all other folds, and its accuracy is counted on this one.
+ * Reported are the mean over folds, their sample standard deviation, and the 95 % interval of the mean by Student's t.
  *
  * A pair with a face that could not be found or embedded is counted as wrong, whatever the threshold: as if a genuine
  * pair had the lowest similarity and an impostor pair the highest. It has no say in choosing thresholds.
@@ -27,8 +27,8 @@ typedef struct fw_pair {
 
 typedef struct fw_verification {
     size_t pairs, genuine, missing, folds;
-    double accuracy, std, low, high; /* mean over folds, its spread, the 95 % interval of the mean (cut to 0..1) */
-    double threshold;                /* mean of the folds' thresholds */
+    double accuracy, std, low, high;     /* mean over folds, its spread, the 95 % interval of the mean (cut to 0..1) */
+    double threshold;                    /* mean of the folds' thresholds */
     double auc, eer, tar_far2, tar_far3; /* FAR 1e-2, 1e-3 */
 } fw_verification;
 

@@ -23,11 +23,11 @@
 /* Codes double as exit codes of the program where the design says so (0, 1, 2, 3, 75). */
 enum fw_code {
     FW_OK = 0,
-    FW_EFAIL = 1,     /* the operation failed (I/O, damaged workspace, library error) */
-    FW_EUSAGE = 2,    /* bad command line, setting or model description */
-    FW_EBADIMG = 3,   /* finished, but with more bad images than --max-bad allows */
-    FW_EAGAIN = 75,   /* try again: lock held, disk full, out of memory */
-    FW_ESTOP = 130    /* interrupted; running again resumes */
+    FW_EFAIL = 1,   /* the operation failed (I/O, damaged workspace, library error) */
+    FW_EUSAGE = 2,  /* bad command line, setting or model description */
+    FW_EBADIMG = 3, /* finished, but with more bad images than --max-bad allows */
+    FW_EAGAIN = 75, /* try again: lock held, disk full, out of memory */
+    FW_ESTOP = 130  /* interrupted; running again resumes */
 };
 
 typedef struct fw_err {
@@ -50,13 +50,13 @@ int fw_context(fw_err *e, const char *fmt, ...) __attribute__((format(printf, 2,
         if (fw_try_rc_) return fw_try_rc_;                                                                             \
     } while (0)
 
-#define FW_MUST_USE __attribute__((warn_unused_result))
+#define FW_MUST_USE  __attribute__((warn_unused_result))
 #define FW_UNUSED(x) ((void)(x))
-#define FW_COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define FW_COUNT(a)  (sizeof(a) / sizeof((a)[0]))
 
 /* Zeroed memory for `count` elements of `size` bytes, at least one byte. Never NULL. */
 void *fw_alloc(size_t count, size_t size);
-#define FW_NEW(type) ((type *)fw_alloc(1, sizeof(type)))
+#define FW_NEW(type)          ((type *)fw_alloc(1, sizeof(type)))
 #define FW_ARRAY(type, count) ((type *)fw_alloc((count), sizeof(type)))
 /* realloc; new bytes are not zeroed. Never NULL. */
 void *fw_realloc(void *p, size_t count, size_t size);
@@ -91,13 +91,13 @@ uint64_t fw_rng_below(fw_rng *r, uint64_t n);
 double fw_rng_unit(fw_rng *r); /* [0, 1) */
 double fw_rng_normal(fw_rng *r);
 
-double fw_now(void);     /* seconds, monotonic */
-double fw_cpu(void);     /* CPU seconds of this process so far */
+double fw_now(void);      /* seconds, monotonic */
+double fw_cpu(void);      /* CPU seconds of this process so far */
 size_t fw_peak_rss(void); /* peak resident bytes of this process */
 
 /* True once the process was asked to stop (SIGINT/SIGTERM). Long loops look at it at least every 100 ms. */
 bool fw_stopping(void);
-void fw_stop_request(void); /* async-signal-safe */
+void fw_stop_request(void);   /* async-signal-safe */
 int fw_check_stop(fw_err *e); /* FW_OK, or FW_ESTOP with a message */
 
 #endif

@@ -15,11 +15,13 @@ typedef struct bitmap {
     uint32_t mask[3]; /* r g b, for 16 and 32 bits */
 } bitmap;
 
-static uint32_t le32(const uint8_t *p) {
+static uint32_t le32(const uint8_t *p)
+{
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 
-static uint32_t le16(const uint8_t *p) {
+static uint32_t le16(const uint8_t *p)
+{
     return p[0] | (uint32_t)p[1] << 8;
 }
 
@@ -27,13 +29,15 @@ static uint32_t le16(const uint8_t *p) {
 #define NOT_READ(text) fw_decode_fail(d, FW_IMG_UNSUPPORTED, "bmp: " text)
 
 /* A mask must be one run of bits, so that a sample is (pixel & mask) >> shift. */
-static bool mask_fits(uint32_t m, int bits) {
+static bool mask_fits(uint32_t m, int bits)
+{
     if (m == 0 || (bits == 16 && m > 0xFFFF)) return false;
     uint32_t run = m >> __builtin_ctz(m);
     return (run & (run + 1)) == 0;
 }
 
-static enum fw_img_status read_masks(fw_decode *d, bitmap *b, uint32_t header, uint32_t compression) {
+static enum fw_img_status read_masks(fw_decode *d, bitmap *b, uint32_t header, uint32_t compression)
+{
     static const uint32_t plain16[3] = {0x7C00, 0x03E0, 0x001F}, plain32[3] = {0xFF0000, 0xFF00, 0xFF};
     if (compression == RGB_PLAIN) {
         memcpy(b->mask, b->bits == 16 ? plain16 : plain32, sizeof b->mask);
@@ -49,7 +53,8 @@ static enum fw_img_status read_masks(fw_decode *d, bitmap *b, uint32_t header, u
     return FW_IMG_OK;
 }
 
-static enum fw_img_status read_palette(fw_decode *d, bitmap *b, uint32_t header, uint32_t used) {
+static enum fw_img_status read_palette(fw_decode *d, bitmap *b, uint32_t header, uint32_t used)
+{
     const unsigned full = 1u << b->bits;
     b->entry = header == 12 ? 3 : 4;
     b->colours = used == 0 || used > full ? full : used;
@@ -63,7 +68,8 @@ static enum fw_img_status read_palette(fw_decode *d, bitmap *b, uint32_t header,
 }
 
 /* Width, height and depth; the size is not checked against the limits. */
-static enum fw_img_status read_size(fw_decode *d, bitmap *b, uint32_t header, uint32_t *planes) {
+static enum fw_img_status read_size(fw_decode *d, bitmap *b, uint32_t header, uint32_t *planes)
+{
     const uint8_t *p = d->bytes + 14;
     if (header == 12) {
         b->w = (int)le16(p + 4);
@@ -82,7 +88,8 @@ static enum fw_img_status read_size(fw_decode *d, bitmap *b, uint32_t header, ui
     return FW_IMG_OK;
 }
 
-static enum fw_img_status read_header(fw_decode *d, bitmap *b) {
+static enum fw_img_status read_header(fw_decode *d, bitmap *b)
+{
     memset(b, 0, sizeof *b);
     const uint32_t header = d->n >= 18 ? le32(d->bytes + 14) : 0;
     if (header != 12 && header != 40 && header != 52 && header != 56 && header != 108 && header != 124)
@@ -112,7 +119,8 @@ static enum fw_img_status read_header(fw_decode *d, bitmap *b) {
     }
 }
 
-static void palette_row(const bitmap *b, const uint8_t *row, uint8_t *rgb) {
+static void palette_row(const bitmap *b, const uint8_t *row, uint8_t *rgb)
+{
     const unsigned per = 8 / (unsigned)b->bits, mask = (1u << b->bits) - 1;
     for (unsigned x = 0; x < (unsigned)b->w; x++, rgb += 3) {
         unsigned index = row[x / per] >> (8 - (unsigned)b->bits * (x % per + 1)) & mask;
@@ -122,24 +130,28 @@ static void palette_row(const bitmap *b, const uint8_t *row, uint8_t *rgb) {
     }
 }
 
-static uint8_t masked(uint32_t pixel, uint32_t mask) {
+static uint8_t masked(uint32_t pixel, uint32_t mask)
+{
     const int shift = __builtin_ctz(mask);
     const uint64_t top = mask >> shift;
     return (uint8_t)(((uint64_t)((pixel & mask) >> shift) * 255 + top / 2) / top);
 }
 
-static void masks_row(const bitmap *b, const uint8_t *row, uint8_t *rgb) {
+static void masks_row(const bitmap *b, const uint8_t *row, uint8_t *rgb)
+{
     for (int x = 0; x < b->w; x++, rgb += 3) {
         const uint32_t pixel = b->bits == 16 ? le16(row + 2 * x) : le32(row + 4 * x);
         for (int k = 0; k < 3; k++) rgb[k] = masked(pixel, b->mask[k]);
     }
 }
 
-static void bgr_row(const bitmap *b, const uint8_t *row, uint8_t *rgb) {
+static void bgr_row(const bitmap *b, const uint8_t *row, uint8_t *rgb)
+{
     for (int x = 0; x < b->w; x++, row += 3, rgb += 3) rgb[0] = row[2], rgb[1] = row[1], rgb[2] = row[0];
 }
 
-enum fw_img_status fw_bmp_decode(fw_decode *d) {
+enum fw_img_status fw_bmp_decode(fw_decode *d)
+{
     bitmap b;
     enum fw_img_status s = read_header(d, &b);
     if (s == FW_IMG_OK) s = fw_decode_check_size(d, (uint64_t)b.w, (uint64_t)b.h);
@@ -159,7 +171,8 @@ enum fw_img_status fw_bmp_decode(fw_decode *d) {
     return FW_IMG_OK;
 }
 
-enum fw_img_status fw_bmp_probe(const uint8_t *bytes, size_t n, int *width, int *height) {
+enum fw_img_status fw_bmp_probe(const uint8_t *bytes, size_t n, int *width, int *height)
+{
     char why[FW_IMG_WHY];
     fw_decode d = {.bytes = bytes, .n = n, .why = why};
     bitmap b;

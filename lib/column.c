@@ -55,8 +55,10 @@ int fw_column_open(const char *path, fw_column *out, fw_err *e)
     struct stat st;
     void *map = MAP_FAILED;
     int rc = FW_OK;
-    if (fstat(fd, &st)) rc = fw_fail_errno(e, "stat column '%s'", path);
-    else if (st.st_size < HEADER) rc = fw_fail(e, FW_EFAIL, "open column '%s': shorter than its header", path);
+    if (fstat(fd, &st))
+        rc = fw_fail_errno(e, "stat column '%s'", path);
+    else if (st.st_size < HEADER)
+        rc = fw_fail(e, FW_EFAIL, "open column '%s': shorter than its header", path);
     else if ((map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0)) == MAP_FAILED)
         rc = fw_fail_errno(e, "map column '%s'", path);
     close(fd);
@@ -112,8 +114,10 @@ static void flush(fw_column_writer *w)
     while (at < w->used && !w->err.code) {
         ssize_t n = write(w->fd, w->buffer + at, w->used - at);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) fw_fail_errno(&w->err, "write column '%s'", w->path);
-        else at += (size_t)n;
+        if (n < 0)
+            fw_fail_errno(&w->err, "write column '%s'", w->path);
+        else
+            at += (size_t)n;
     }
     w->used = 0;
 }
@@ -164,7 +168,8 @@ int fw_column_finish(fw_column_writer *w, fw_hash *digest, fw_err *e)
 {
     flush(w);
     memcpy(w->head.magic, MAGIC, sizeof MAGIC);
-    if (!w->err.code && pwrite(w->fd, &w->head, HEADER, 0) != HEADER) fw_fail_errno(&w->err, "write column '%s'", w->path);
+    if (!w->err.code && pwrite(w->fd, &w->head, HEADER, 0) != HEADER)
+        fw_fail_errno(&w->err, "write column '%s'", w->path);
     if (!w->err.code && fsync(w->fd)) fw_fail_errno(&w->err, "fsync column '%s'", w->path);
     if (close(w->fd)) fw_fail_errno(&w->err, "close column '%s'", w->path);
     fw_hash h = fw_hasher_finish(w->hash);

@@ -1,8 +1,8 @@
 /* column: a flat typed array in a file, `rows` x `width` values, written by appending and read by mmap.
  *
  * On disk: a 64-byte header (magic "FWCOL\1", type, width, rows; little endian), then the values. The header is
- * written last, so a torn file has no magic and is refused. Opening checks magic, type, and that the size of the file is
- * exactly what the header says.
+ * written last, so a torn file has no magic and is refused. Opening checks magic, type, and that the size of the file
+ * is exactly what the header says.
  *
  * A variable number of values per image is two columns: NAME (values) and NAME.off (uint64, images + 1 offsets).
  * Strings are such a pair with uint8 values (no NULs inside).
@@ -30,8 +30,8 @@ int fw_column_open(const char *path, fw_column *out, fw_err *e);
 /* Same, and type and width must be these (width 0: any). */
 int fw_column_open_as(const char *path, fw_dtype type, int width, fw_column *out, fw_err *e);
 void fw_column_close(fw_column *c);
-/* Is `off` (u64, width 1) the offsets of `rows` items into a column of `values` rows: from 0, ascending, to the end? Ask
- * before following them: a damaged file must not lead to a read outside of the map. */
+/* Is `off` (u64, width 1) the offsets of `rows` items into a column of `values` rows: from 0, ascending, to the end?
+ * Ask before following them: a damaged file must not lead to a read outside of the map. */
 bool fw_column_offsets_fit(const fw_column *off, size_t values, size_t rows);
 
 /* Writer. Errors stick and come out of finish, which also frees the writer (use abandon instead to drop it). */

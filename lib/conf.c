@@ -100,12 +100,17 @@ static bool parse_number(const char *v, bool suffix, double *out)
 
 static int bad_value(const entry *t, const char *value, const char *from, fw_err *e)
 {
-    static const char *const what[] = {"a whole number", "a number", "yes or no", "a text", "one of", "a size such as 512M"};
+    static const char *const what[] = {"a whole number", "a number", "yes or no",
+                                       "a text",         "one of",   "a size such as 512M"};
     char bounds[80] = "";
-    if (t->type == CHOICE) snprintf(bounds, sizeof bounds, " %s", t->hint);
-    else if (t->max > 0) snprintf(bounds, sizeof bounds, " from %g to %g", t->min, t->max);
-    else if (t->type == SIZE && t->min > 0) snprintf(bounds, sizeof bounds, " of at least %.0fM", t->min / (1 << 20));
-    else if (t->min > 0) snprintf(bounds, sizeof bounds, " of at least %g", t->min);
+    if (t->type == CHOICE)
+        snprintf(bounds, sizeof bounds, " %s", t->hint);
+    else if (t->max > 0)
+        snprintf(bounds, sizeof bounds, " from %g to %g", t->min, t->max);
+    else if (t->type == SIZE && t->min > 0)
+        snprintf(bounds, sizeof bounds, " of at least %.0fM", t->min / (1 << 20));
+    else if (t->min > 0)
+        snprintf(bounds, sizeof bounds, " of at least %g", t->min);
     return fw_fail(e, FW_EUSAGE, "%s: %s = '%s': must be %s%s", from, t->name, value, what[t->type], bounds);
 }
 
@@ -122,16 +127,23 @@ static int set_entry(fw_conf *c, const entry *t, const char *value, const char *
         *text = copy;
         return FW_OK;
     }
-    if (t->type == BOOL) ok = parse_bool(value, &flag);
-    else ok = parse_number(value, t->type == SIZE, &number);
+    if (t->type == BOOL)
+        ok = parse_bool(value, &flag);
+    else
+        ok = parse_number(value, t->type == SIZE, &number);
     if (ok && t->type == INT) ok = number == (double)(int64_t)number;
-    if (ok && t->type != BOOL && (t->min != 0 || t->max > 0)) ok = number >= t->min && (t->max <= 0 || number <= t->max);
+    if (ok && t->type != BOOL && (t->min != 0 || t->max > 0))
+        ok = number >= t->min && (t->max <= 0 || number <= t->max);
     if (ok && t->type == SIZE) ok = number >= 0 && number < 0x1p63;
     if (!ok) return bad_value(t, value, from, e);
-    if (t->type == BOOL) *(bool *)field = flag;
-    else if (t->type == INT) *(int64_t *)field = (int64_t)number;
-    else if (t->type == REAL) *(double *)field = number;
-    else *(uint64_t *)field = (uint64_t)number;
+    if (t->type == BOOL)
+        *(bool *)field = flag;
+    else if (t->type == INT)
+        *(int64_t *)field = (int64_t)number;
+    else if (t->type == REAL)
+        *(double *)field = number;
+    else
+        *(uint64_t *)field = (uint64_t)number;
     return FW_OK;
 }
 
@@ -173,8 +185,7 @@ int fw_conf_set(fw_conf *c, const char *name, const char *value, const char *fro
 int fw_conf_assign(fw_conf *c, const char *assignment, fw_err *e)
 {
     const char *eq = strchr(assignment, '=');
-    if (!eq || eq == assignment)
-        return fw_fail(e, FW_EUSAGE, "--set '%s': must look like detect.size=800", assignment);
+    if (!eq || eq == assignment) return fw_fail(e, FW_EUSAGE, "--set '%s': must look like detect.size=800", assignment);
     char *name = fw_strdup(assignment);
     name[eq - assignment] = 0;
     int rc = fw_conf_set(c, name, eq + 1, "--set", e);
@@ -202,8 +213,10 @@ int fw_conf_file(fw_conf *c, const char *path, fw_err *e)
     int line = ini_parse(path, ini_line, &s);
     if (line == -1) return fw_fail(e, FW_EUSAGE, "read config '%s': %s", path, strerror(errno));
     if (line == 0) return FW_OK;
-    if (!e->code) fw_fail(e, FW_EUSAGE, "%s:%d: not a 'name = value' line", path, line);
-    else fw_context(e, "line %d", line);
+    if (!e->code)
+        fw_fail(e, FW_EUSAGE, "%s:%d: not a 'name = value' line", path, line);
+    else
+        fw_context(e, "line %d", line);
     return e->code = FW_EUSAGE;
 }
 
@@ -211,12 +224,22 @@ static void value_text(const fw_conf *c, const entry *t, char *out, size_t size)
 {
     const void *field = (const char *)c + t->at;
     switch (t->type) {
-    case INT: snprintf(out, size, "%" PRId64, *(const int64_t *)field); break;
-    case REAL: snprintf(out, size, "%.10g", *(const double *)field); break;
-    case BOOL: snprintf(out, size, "%s", *(const bool *)field ? "yes" : "no"); break;
-    case SIZE: snprintf(out, size, "%" PRIu64, *(const uint64_t *)field); break;
+    case INT:
+        snprintf(out, size, "%" PRId64, *(const int64_t *)field);
+        break;
+    case REAL:
+        snprintf(out, size, "%.10g", *(const double *)field);
+        break;
+    case BOOL:
+        snprintf(out, size, "%s", *(const bool *)field ? "yes" : "no");
+        break;
+    case SIZE:
+        snprintf(out, size, "%" PRIu64, *(const uint64_t *)field);
+        break;
     case TEXT:
-    case CHOICE: snprintf(out, size, "%s", *(char *const *)field); break;
+    case CHOICE:
+        snprintf(out, size, "%s", *(char *const *)field);
+        break;
     }
 }
 
@@ -250,8 +273,10 @@ int fw_conf_help(const fw_conf *c, const char *prefix, fw_buf *out)
         if (strncmp(t->name, prefix, strlen(prefix))) continue;
         value_text(c, t, text, sizeof text);
         range[0] = 0;
-        if (t->type == CHOICE) snprintf(range, sizeof range, ", %s", t->hint);
-        else if (t->max > 0) snprintf(range, sizeof range, ", %g..%g %s", t->min, t->max, t->hint);
+        if (t->type == CHOICE)
+            snprintf(range, sizeof range, ", %s", t->hint);
+        else if (t->max > 0)
+            snprintf(range, sizeof range, ", %g..%g %s", t->min, t->max, t->hint);
         fw_buf_printf(out, "  %s = %s%s\n      %s\n", t->name, text, range, t->help);
         shown++;
     }

@@ -52,7 +52,8 @@ static const double SMALL_FACE = 48;
 enum { PARTS = 3 };
 static const int RETINA_CHANNELS[PARTS] = {2, 4, 10};
 
-static int retina_check(const fw_detector *d, fw_err *e) {
+static int retina_check(const fw_detector *d, fw_err *e)
+{
     if (fw_model_outputs(d->model) != PARTS * d->levels)
         return fw_fail(
             e, FW_EUSAGE,
@@ -70,7 +71,8 @@ static int retina_check(const fw_detector *d, fw_err *e) {
 }
 
 /* Output `part` of level l, checked to be 1 x channels x h x w. */
-static int retina_output(fw_detector_worker *w, int l, int part, int cols, int rows, const float **data, fw_err *e) {
+static int retina_output(fw_detector_worker *w, int l, int part, int cols, int rows, const float **data, fw_err *e)
+{
     fw_tensor_info t;
     const int i = PARTS * l + part;
     *data = fw_runner_output(w->runner, i, &t);
@@ -81,14 +83,16 @@ static int retina_output(fw_detector_worker *w, int l, int part, int cols, int r
                    w->d->name, i, cols, rows, w->d->level_stride[l]);
 }
 
-static bool face_finite(const fw_face *f) {
+static bool face_finite(const fw_face *f)
+{
     float sum = f->score;
     for (int i = 0; i < 4; i++) sum += f->box[i];
     for (int i = 0; i < 10; i++) sum += f->landmark[i];
     return isfinite(sum);
 }
 
-static void append(fw_detector_worker *w, const fw_face *f) {
+static void append(fw_detector_worker *w, const fw_face *f)
+{
     if (!face_finite(f)) return;
     fw_reserve(&w->found, &w->cap, w->n + 1, sizeof *w->found);
     w->found[w->n++] = *f;
@@ -97,7 +101,8 @@ static void append(fw_detector_worker *w, const fw_face *f) {
 /* The anchor of cell 0 covers pixels 0..15 at every level, whatever its stride (the published model was trained so):
  * its centre is 7.5. Sizes are corrected in the logarithm; more than e^4 is no face but a number out of hand. */
 static fw_face retina_face(float cx, float cy, float size, float score, const float *box, const float *mark,
-                           size_t plane) {
+                           size_t plane)
+{
     const float bx = cx + box[0] * size, by = cy + box[plane] * size;
     const float bw = size * expf(fminf(box[2 * plane], 4)) / 2, bh = size * expf(fminf(box[3 * plane], 4)) / 2;
     fw_face f = {.box = {bx - bw, by - bh, bx + bw, by + bh}, .score = score};
@@ -105,7 +110,8 @@ static fw_face retina_face(float cx, float cy, float size, float score, const fl
     return f;
 }
 
-static int retina_decode(fw_detector_worker *w, int W, int H, fw_err *e) {
+static int retina_decode(fw_detector_worker *w, int W, int H, fw_err *e)
+{
     const fw_detector *d = w->d;
     for (int l = 0; l < d->levels; l++) {
         const int stride = d->level_stride[l], cols = W / stride, rows = H / stride, A = d->anchor_count[l];
@@ -134,7 +140,8 @@ static const decoder DECODERS[] = {
 
 /* --- opening ------------------------------------------------------------------------------------------------------ */
 
-static int find_decoder(fw_detector *d, const fw_modeldesc *desc, fw_err *e) {
+static int find_decoder(fw_detector *d, const fw_modeldesc *desc, fw_err *e)
+{
     if (desc->task != FW_TASK_DETECT)
         return fw_fail(e, FW_EUSAGE, "open detector '%s': %s describes no detector (task = detect)", desc->name,
                        desc->path);
@@ -145,7 +152,8 @@ static int find_decoder(fw_detector *d, const fw_modeldesc *desc, fw_err *e) {
                    desc->decoder);
 }
 
-static void set_opts(fw_detector *d, const fw_modeldesc *desc, const fw_detector_opts *opts) {
+static void set_opts(fw_detector *d, const fw_modeldesc *desc, const fw_detector_opts *opts)
+{
     if (opts) d->opts = *opts;
     fw_detector_opts *o = &d->opts;
     if (!o->size) o->size = 640;
@@ -155,7 +163,8 @@ static void set_opts(fw_detector *d, const fw_modeldesc *desc, const fw_detector
     if (o->max_faces <= 0) o->max_faces = 256;
 }
 
-static void copy_desc(fw_detector *d, const fw_modeldesc *desc) {
+static void copy_desc(fw_detector *d, const fw_modeldesc *desc)
+{
     d->name = fw_strdup(desc->name);
     d->stride = desc->stride;
     d->fixed_w = desc->input_width;
@@ -168,7 +177,8 @@ static void copy_desc(fw_detector *d, const fw_modeldesc *desc) {
 }
 
 int fw_detector_open(fw_runtime *rt, const fw_modeldesc *desc, const fw_detector_opts *opts, fw_detector **out,
-                     fw_err *e) {
+                     fw_err *e)
+{
     *out = NULL;
     fw_detector *d = FW_NEW(fw_detector);
     int rc = find_decoder(d, desc, e);
@@ -188,14 +198,16 @@ int fw_detector_open(fw_runtime *rt, const fw_modeldesc *desc, const fw_detector
     return rc;
 }
 
-void fw_detector_close(fw_detector *d) {
+void fw_detector_close(fw_detector *d)
+{
     if (!d) return;
     fw_model_close(d->model);
     fw_free(d->name);
     fw_free(d);
 }
 
-int fw_detector_worker_open(fw_detector *d, fw_detector_worker **out, fw_err *e) {
+int fw_detector_worker_open(fw_detector *d, fw_detector_worker **out, fw_err *e)
+{
     fw_detector_worker *w = FW_NEW(fw_detector_worker);
     w->d = d;
     w->planar = d->format;
@@ -208,7 +220,8 @@ int fw_detector_worker_open(fw_detector *d, fw_detector_worker **out, fw_err *e)
     return rc;
 }
 
-void fw_detector_worker_close(fw_detector_worker *w) {
+void fw_detector_worker_close(fw_detector_worker *w)
+{
     if (!w) return;
     fw_runner_close(w->runner);
     fw_planar_free(&w->planar);
@@ -218,17 +231,20 @@ void fw_detector_worker_close(fw_detector_worker *w) {
 
 /* --- one look ----------------------------------------------------------------------------------------------------- */
 
-static int scaled(int side, double scale) {
+static int scaled(int side, double scale)
+{
     const int s = (int)lround(side * scale);
     return s < 1 ? 1 : s;
 }
 
-static int round_up(int n, int to) {
+static int round_up(int n, int to)
+{
     return (n + to - 1) / to * to;
 }
 
 /* The photo at `scale` with `border` times its size around it. A network of fixed size gets the photo shrunk to fit. */
-static look make_look(const fw_detector *d, const fw_image *img, double scale, double border) {
+static look make_look(const fw_detector *d, const fw_image *img, double scale, double border)
+{
     look k = {0};
     if (d->fixed_w) {
         const double room = 1 + 2 * border, fx = d->fixed_w / (img->width * room),
@@ -245,7 +261,8 @@ static look make_look(const fw_detector *d, const fw_image *img, double scale, d
 }
 
 /* Network pixels to full-size pixels: both pixel-centred, hence the halves. */
-static void to_photo(fw_face *f, const look *k, const fw_image *img) {
+static void to_photo(fw_face *f, const look *k, const fw_image *img)
+{
     const float size[2] = {(float)img->full_width, (float)img->full_height};
     const float step[2] = {size[0] / (float)k->sw, size[1] / (float)k->sh};
     const float off[2] = {(float)k->ox, (float)k->oy};
@@ -258,7 +275,8 @@ static void to_photo(fw_face *f, const look *k, const fw_image *img) {
 }
 
 /* Best first; then by place, so that equal scores have an order of their own. */
-static int by_score(const void *a, const void *b) {
+static int by_score(const void *a, const void *b)
+{
     const fw_face *p = a, *q = b;
     if (p->score != q->score) return p->score < q->score ? 1 : -1;
     for (int i = 0; i < 4; i++)
@@ -266,14 +284,16 @@ static int by_score(const void *a, const void *b) {
     return memcmp(p->landmark, q->landmark, sizeof p->landmark);
 }
 
-float fw_box_iou(const float a[4], const float b[4]) {
+float fw_box_iou(const float a[4], const float b[4])
+{
     const float w = fminf(a[2], b[2]) - fmaxf(a[0], b[0]), h = fminf(a[3], b[3]) - fmaxf(a[1], b[1]);
     if (w <= 0 || h <= 0) return 0;
     return w * h / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - w * h);
 }
 
 /* Greedy non-maximum suppression into out[0..max-1]; the number kept. */
-static int suppress(const fw_face *found, size_t n, float iou, fw_face *out, int max) {
+static int suppress(const fw_face *found, size_t n, float iou, fw_face *out, int max)
+{
     int kept = 0;
     for (size_t i = 0; i < n && kept < max; i++) {
         bool covered = false;
@@ -283,7 +303,8 @@ static int suppress(const fw_face *found, size_t n, float iou, fw_face *out, int
     return kept;
 }
 
-static bool wanted(const look *k, const fw_face *f, const fw_image *img) {
+static bool wanted(const look *k, const fw_face *f, const fw_image *img)
+{
     const double w = (double)(f->box[2] - f->box[0]) * img->width / img->full_width;
     const double h = (double)(f->box[3] - f->box[1]) * img->height / img->full_height;
     const double side = w > h ? w : h;
@@ -291,7 +312,8 @@ static bool wanted(const look *k, const fw_face *f, const fw_image *img) {
 }
 
 static int take_look(fw_detector_worker *w, const fw_image *img, const look *k, fw_face *out, int max, int *n,
-                     fw_err *e) {
+                     fw_err *e)
+{
     float *input;
     FW_TRY(fw_runner_input(w->runner, 1, k->H, k->W, &input, e));
     fw_planar_place(&w->planar, img->rgb, img->width, img->height, k->sw, k->sh, k->ox, k->oy, 0, input, k->W, k->H);
@@ -311,12 +333,14 @@ static int take_look(fw_detector_worker *w, const fw_image *img, const look *k, 
 
 /* The enlarged look's scale: to second_size, but at most twice the photo; 0 when that is no larger than the first look.
  */
-static double enlarged(const fw_detector *d, int side, double first) {
+static double enlarged(const fw_detector *d, int side, double first)
+{
     const double scale = fmin((double)d->opts.second_size / side, 2);
     return !d->fixed_w && scale > first * 1.2 ? scale : 0;
 }
 
-int fw_detect(fw_detector_worker *w, const fw_image *img, fw_face *out, int max, int *n, int *looks, fw_err *e) {
+int fw_detect(fw_detector_worker *w, const fw_image *img, fw_face *out, int max, int *n, int *looks, fw_err *e)
+{
     const fw_detector *d = w->d;
     const int side = img->width > img->height ? img->width : img->height;
     *n = 0;
@@ -339,7 +363,8 @@ int fw_detect(fw_detector_worker *w, const fw_image *img, fw_face *out, int max,
     return FW_OK;
 }
 
-int fw_target_face(const fw_face *faces, int n, int w, int h) {
+int fw_target_face(const fw_face *faces, int n, int w, int h)
+{
     int best = -1;
     double best_score = -1;
     for (int i = 0; i < n; i++) {

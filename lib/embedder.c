@@ -20,7 +20,8 @@ struct fw_embedder_worker {
     fw_runner *runner;
 };
 
-static int check_desc(const fw_modeldesc *d, fw_err *e) {
+static int check_desc(const fw_modeldesc *d, fw_err *e)
+{
     if (d->task != FW_TASK_EMBED)
         return fw_fail(e, FW_EUSAGE, "open embedder '%s': %s describes no embedding model (task = embed)", d->name,
                        d->path);
@@ -31,7 +32,8 @@ static int check_desc(const fw_modeldesc *d, fw_err *e) {
 }
 
 /* The first output must hold `dim` values per row. */
-static int check_output(const fw_embedder *m, fw_err *e) {
+static int check_output(const fw_embedder *m, fw_err *e)
+{
     const fw_tensor_info *t = fw_model_output(m->model, 0);
     int64_t per_row = 1;
     for (int i = 1; i < t->rank; i++) per_row *= t->dim[i];
@@ -42,15 +44,16 @@ static int check_output(const fw_embedder *m, fw_err *e) {
 
 /* On a CPU one crop per run is as fast as many and needs the least memory (shipped network, CPU time per face: 3.6 ms
  * alone, 3.7, 3.6 and 3.9 in batches of 2, 4 and 8). */
-static void choose_batch(fw_embedder *m, const fw_embedder_opts *o) {
+static void choose_batch(fw_embedder *m, const fw_embedder_opts *o)
+{
     const int fixed = fw_model_fixed_batch(m->model);
     const bool cpu = !o || !o->provider || !strcmp(o->provider, "cpu");
     m->padded = fixed > 0;
     m->batch = fixed ? fixed : o && o->batch > 0 ? o->batch : cpu ? 1 : 32;
 }
 
-int fw_embedder_open(fw_runtime *rt, const fw_modeldesc *d, const fw_embedder_opts *opts, fw_embedder **out,
-                     fw_err *e) {
+int fw_embedder_open(fw_runtime *rt, const fw_modeldesc *d, const fw_embedder_opts *opts, fw_embedder **out, fw_err *e)
+{
     *out = NULL;
     FW_TRY(check_desc(d, e));
     fw_embedder *m = FW_NEW(fw_embedder);
@@ -70,26 +73,31 @@ int fw_embedder_open(fw_runtime *rt, const fw_modeldesc *d, const fw_embedder_op
     return rc;
 }
 
-void fw_embedder_close(fw_embedder *m) {
+void fw_embedder_close(fw_embedder *m)
+{
     if (!m) return;
     fw_model_close(m->model);
     fw_free(m->name);
     fw_free(m);
 }
 
-int fw_embedder_dim(const fw_embedder *m) {
+int fw_embedder_dim(const fw_embedder *m)
+{
     return m->dim;
 }
 
-int fw_embedder_width(const fw_embedder *m) {
+int fw_embedder_width(const fw_embedder *m)
+{
     return m->width;
 }
 
-int fw_embedder_height(const fw_embedder *m) {
+int fw_embedder_height(const fw_embedder *m)
+{
     return m->height;
 }
 
-int fw_embedder_worker_open(fw_embedder *m, fw_embedder_worker **out, fw_err *e) {
+int fw_embedder_worker_open(fw_embedder *m, fw_embedder_worker **out, fw_err *e)
+{
     fw_embedder_worker *w = FW_NEW(fw_embedder_worker);
     w->m = m;
     int rc = fw_runner_open(m->model, &w->runner, e);
@@ -101,14 +109,16 @@ int fw_embedder_worker_open(fw_embedder *m, fw_embedder_worker **out, fw_err *e)
     return rc;
 }
 
-void fw_embedder_worker_close(fw_embedder_worker *w) {
+void fw_embedder_worker_close(fw_embedder_worker *w)
+{
     if (!w) return;
     fw_runner_close(w->runner);
     fw_free(w);
 }
 
 /* One run of the network over n <= batch crops; adds to the n x dim sums in `out`. */
-static int run_once(fw_embedder_worker *w, const uint8_t *crops, int n, bool mirror, float *out, fw_err *e) {
+static int run_once(fw_embedder_worker *w, const uint8_t *crops, int n, bool mirror, float *out, fw_err *e)
+{
     const fw_embedder *m = w->m;
     const size_t pixels = (size_t)m->width * m->height * 3;
     const int rows = m->padded ? m->batch : n;
@@ -129,7 +139,8 @@ static int run_once(fw_embedder_worker *w, const uint8_t *crops, int n, bool mir
 }
 
 /* To unit length; false, and zeros, when the row has no direction. The sum is in double: 4096 squares lose nothing. */
-static bool unit_length(float *v, int dim) {
+static bool unit_length(float *v, int dim)
+{
     double sum = 0;
     for (int i = 0; i < dim; i++) sum += (double)v[i] * v[i];
     const bool good = isfinite(sum) && sum > 1e-12;
@@ -138,7 +149,8 @@ static bool unit_length(float *v, int dim) {
     return good;
 }
 
-int fw_embed(fw_embedder_worker *w, const uint8_t *crops, int n, float *out, uint8_t *ok, fw_err *e) {
+int fw_embed(fw_embedder_worker *w, const uint8_t *crops, int n, float *out, uint8_t *ok, fw_err *e)
+{
     const fw_embedder *m = w->m;
     const size_t pixels = (size_t)m->width * m->height * 3;
     memset(out, 0, (size_t)n * (size_t)m->dim * sizeof *out);

@@ -5,14 +5,16 @@
 
 #define EXIF_MAX 65535 /* an APP1 segment cannot be longer; other containers have no reason to */
 
-static int read_orientation(ExifData *data) {
+static int read_orientation(ExifData *data)
+{
     ExifEntry *entry = exif_content_get_entry(data->ifd[EXIF_IFD_0], EXIF_TAG_ORIENTATION);
     if (!entry || entry->format != EXIF_FORMAT_SHORT || entry->size < 2) return 1;
     int v = exif_get_short(entry->data, exif_data_get_byte_order(data));
     return v >= 1 && v <= 8 ? v : 1;
 }
 
-int fw_exif_orientation(const uint8_t *block, size_t n) {
+int fw_exif_orientation(const uint8_t *block, size_t n)
+{
     static const char mark[6] = "Exif\0";
     if (n < 14 || n > EXIF_MAX) return 1;
     ExifData *data = exif_data_new();

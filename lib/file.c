@@ -59,15 +59,19 @@ int fw_file_read(const char *path, size_t max, char **out, size_t *n, fw_err *e)
     if (fd < 0) return fw_fail_errno(e, "open '%s'", path);
     int rc = FW_OK;
     char *bytes = NULL;
-    if (fstat(fd, &st)) rc = fw_fail_errno(e, "stat '%s'", path);
-    else if (!S_ISREG(st.st_mode)) rc = fw_fail(e, FW_EFAIL, "read '%s': not a regular file", path);
+    if (fstat(fd, &st))
+        rc = fw_fail_errno(e, "stat '%s'", path);
+    else if (!S_ISREG(st.st_mode))
+        rc = fw_fail(e, FW_EFAIL, "read '%s': not a regular file", path);
     else if ((uint64_t)st.st_size > max)
-        rc = fw_fail(e, FW_EFAIL, "read '%s': %llu bytes, more than the limit of %zu", path, (unsigned long long)st.st_size,
-                     max);
+        rc = fw_fail(e, FW_EFAIL, "read '%s': %llu bytes, more than the limit of %zu", path,
+                     (unsigned long long)st.st_size, max);
     else {
         bytes = malloc((size_t)st.st_size + 1); /* not zeroed first: photos are read at full disk speed */
-        if (!bytes) rc = fw_fail(e, FW_EAGAIN, "read '%s': out of memory", path);
-        else rc = read_all(fd, path, (size_t)st.st_size, bytes, n, e);
+        if (!bytes)
+            rc = fw_fail(e, FW_EAGAIN, "read '%s': out of memory", path);
+        else
+            rc = read_all(fd, path, (size_t)st.st_size, bytes, n, e);
     }
     close(fd);
     if (rc) {
@@ -94,8 +98,10 @@ static int write_all(int fd, const char *bytes, size_t n)
 static int fsync_parent(const char *path, fw_err *e)
 {
     char *dir = fw_strdup(path), *slash = strrchr(dir, '/');
-    if (slash == dir) slash[1] = 0;
-    else if (slash) *slash = 0;
+    if (slash == dir)
+        slash[1] = 0;
+    else if (slash)
+        *slash = 0;
     int rc = fw_fsync_path(slash ? dir : ".", e);
     fw_free(dir);
     return rc;
@@ -105,7 +111,8 @@ int fw_file_write(const char *path, const void *bytes, size_t n, fw_err *e)
 {
     char *temp = fw_format("%s.tmp.%ld", path, (long)getpid());
     int fd = open(temp, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666), rc = FW_OK;
-    if (fd < 0) rc = fw_fail_errno(e, "create '%s'", temp);
+    if (fd < 0)
+        rc = fw_fail_errno(e, "create '%s'", temp);
     else {
         if (write_all(fd, bytes, n) || fsync(fd)) rc = fw_fail_errno(e, "write '%s'", temp);
         if (close(fd) && !rc) rc = fw_fail_errno(e, "close '%s'", temp);
@@ -137,7 +144,8 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 int fw_remove_tree(const char *path, fw_err *e)
 {
-    if (nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS) && errno != ENOENT) return fw_fail_errno(e, "remove '%s'", path);
+    if (nftw(path, remove_one, 32, FTW_DEPTH | FTW_PHYS) && errno != ENOENT)
+        return fw_fail_errno(e, "remove '%s'", path);
     return FW_OK;
 }
 
@@ -159,8 +167,10 @@ int fw_list_dir(const char *path, fw_names *out, fw_err *e)
     }
     int rc = errno ? fw_fail_errno(e, "list folder '%s'", path) : FW_OK;
     closedir(d);
-    if (rc) fw_names_free(out);
-    else if (out->n) qsort(out->name, out->n, sizeof *out->name, by_bytes);
+    if (rc)
+        fw_names_free(out);
+    else if (out->n)
+        qsort(out->name, out->n, sizeof *out->name, by_bytes);
     return rc;
 }
 
@@ -228,7 +238,8 @@ void fw_out_printf(fw_outfile *o, const char *fmt, ...)
     va_copy(again, ap);
     int n = vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    if (n >= 0 && (size_t)n < sizeof text) fw_out_write(o, text, (size_t)n);
+    if (n >= 0 && (size_t)n < sizeof text)
+        fw_out_write(o, text, (size_t)n);
     else if (n >= 0) {
         char *big = fw_alloc((size_t)n + 1, 1);
         vsnprintf(big, (size_t)n + 1, fmt, again);

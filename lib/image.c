@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum fw_img_status fw_decode_fail(fw_decode *d, enum fw_img_status s, const char *fmt, ...) {
+enum fw_img_status fw_decode_fail(fw_decode *d, enum fw_img_status s, const char *fmt, ...)
+{
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(d->why, FW_IMG_WHY, fmt, ap);
@@ -15,7 +16,8 @@ enum fw_img_status fw_decode_fail(fw_decode *d, enum fw_img_status s, const char
     return s;
 }
 
-enum fw_img_status fw_decode_check_size(fw_decode *d, uint64_t width, uint64_t height) {
+enum fw_img_status fw_decode_check_size(fw_decode *d, uint64_t width, uint64_t height)
+{
     /* 2^24 a side keeps every product below inside 64 bits and every width inside an int */
     const uint64_t side = 1u << 24;
     if (width == 0 || height == 0) return fw_decode_fail(d, FW_IMG_UNREADABLE, "empty picture");
@@ -27,25 +29,29 @@ enum fw_img_status fw_decode_check_size(fw_decode *d, uint64_t width, uint64_t h
 }
 
 /* At least `need` bytes; what was there is lost, so nothing is copied and fresh pages stay untouched. */
-static void want_bytes(uint8_t **p, size_t *cap, size_t need) {
+static void want_bytes(uint8_t **p, size_t *cap, size_t need)
+{
     if (*cap >= need) return;
     fw_free(*p);
     *p = fw_alloc(need, 1);
     *cap = need;
 }
 
-void fw_decode_reserve(fw_decode *d, int width, int height) {
+void fw_decode_reserve(fw_decode *d, int width, int height)
+{
     want_bytes(&d->out->rgb, &d->out->cap, 3 * (size_t)width * (size_t)height);
     d->out->width = width;
     d->out->height = height;
 }
 
-uint8_t *fw_decode_spare(fw_decode *d, size_t bytes) {
+uint8_t *fw_decode_spare(fw_decode *d, size_t bytes)
+{
     want_bytes(&d->out->spare, &d->out->spare_cap, bytes);
     return d->out->spare;
 }
 
-void fw_decode_on_white(const uint8_t *rgba, uint8_t *rgb, size_t pixels) {
+void fw_decode_on_white(const uint8_t *rgba, uint8_t *rgb, size_t pixels)
+{
     for (size_t i = 0; i < pixels; i++, rgba += 4, rgb += 3)
         for (int k = 0; k < 3; k++) {
             unsigned v = (unsigned)rgba[k] * rgba[3] + 255u * (255u - rgba[3]) + 128;
@@ -53,7 +59,8 @@ void fw_decode_on_white(const uint8_t *rgba, uint8_t *rgb, size_t pixels) {
         }
 }
 
-void fw_image_free(fw_image *im) {
+void fw_image_free(fw_image *im)
+{
     fw_free(im->rgb);
     fw_free(im->spare);
     memset(im, 0, sizeof *im);
@@ -64,7 +71,8 @@ typedef struct turn {
     ptrdiff_t start, right, down;
 } turn;
 
-static turn turn_of(int orientation, ptrdiff_t w, ptrdiff_t h) {
+static turn turn_of(int orientation, ptrdiff_t w, ptrdiff_t h)
+{
     const ptrdiff_t end_x = w - 1, end_y = (h - 1) * w;
     switch (orientation) {
     case 2:
@@ -87,7 +95,8 @@ static turn turn_of(int orientation, ptrdiff_t w, ptrdiff_t h) {
 }
 
 /* 32 x 32 tiles: a transposing walk touches one cache line per pixel, and a tile's lines fit in the L1 cache. */
-static void walk(const uint8_t *from, uint8_t *to, int w, int h, turn t) {
+static void walk(const uint8_t *from, uint8_t *to, int w, int h, turn t)
+{
     enum { TILE = 32 };
     for (int y0 = 0; y0 < h; y0 += TILE)
         for (int x0 = 0; x0 < w; x0 += TILE) {
@@ -105,7 +114,8 @@ static void walk(const uint8_t *from, uint8_t *to, int w, int h, turn t) {
         (b) = swap_;                                                                                                   \
     } while (0)
 
-static void make_upright(fw_decode *d) {
+static void make_upright(fw_decode *d)
+{
     fw_image *im = d->out;
     if (d->orientation < 2 || d->orientation > 8) return;
     const turn t = turn_of(d->orientation, im->width, im->height);
@@ -119,7 +129,8 @@ static void make_upright(fw_decode *d) {
     SWAP(size_t, im->cap, im->spare_cap);
 }
 
-enum fw_img_format fw_image_format(const void *bytes, size_t n) {
+enum fw_img_format fw_image_format(const void *bytes, size_t n)
+{
     const uint8_t *b = bytes;
     if (n >= 3 && memcmp(b, "\xff\xd8\xff", 3) == 0) return FW_FMT_JPEG;
     if (n >= 8 && memcmp(b, "\x89PNG\r\n\x1a\n", 8) == 0) return FW_FMT_PNG;
@@ -128,18 +139,21 @@ enum fw_img_format fw_image_format(const void *bytes, size_t n) {
     return FW_FMT_NONE;
 }
 
-const char *fw_image_format_name(enum fw_img_format f) {
+const char *fw_image_format_name(enum fw_img_format f)
+{
     static const char *const name[] = {"unknown", "jpeg", "png", "webp", "bmp"};
     return (unsigned)f < FW_COUNT(name) ? name[f] : name[0];
 }
 
-const char *fw_img_status_name(enum fw_img_status s) {
+const char *fw_img_status_name(enum fw_img_status s)
+{
     static const char *const name[] = {"ok", "no_face", "unreadable", "unsupported"};
     return (unsigned)s < FW_COUNT(name) ? name[s] : "unknown";
 }
 
 /* What the bytes are, for the reason only: the commonest things that a scraper stores under a picture's name. */
-static const char *guess_content(const uint8_t *b, size_t n) {
+static const char *guess_content(const uint8_t *b, size_t n)
+{
     size_t i = 0;
     if (n == 0) return "empty file";
     if (n >= 4 && memcmp(b, "GIF8", 4) == 0) return "a GIF";
@@ -152,7 +166,8 @@ static const char *guess_content(const uint8_t *b, size_t n) {
     return i == n ? "only zero bytes" : "not a known picture format";
 }
 
-static enum fw_img_status decode_as(enum fw_img_format f, fw_decode *d) {
+static enum fw_img_status decode_as(enum fw_img_format f, fw_decode *d)
+{
     switch (f) {
     case FW_FMT_JPEG:
         return fw_jpeg_decode(d);
@@ -168,7 +183,8 @@ static enum fw_img_status decode_as(enum fw_img_format f, fw_decode *d) {
 }
 
 enum fw_img_status fw_image_decode(const void *bytes, size_t n, const fw_image_limits *lim, fw_image *out,
-                                   char why[FW_IMG_WHY]) {
+                                   char why[FW_IMG_WHY])
+{
     fw_decode d = {.bytes = bytes, .n = n, .out = out, .orientation = 1, .why = why};
     d.lim = lim ? *lim : FW_IMAGE_LIMITS_DEFAULT;
     why[0] = '\0';
@@ -183,7 +199,8 @@ enum fw_img_status fw_image_decode(const void *bytes, size_t n, const fw_image_l
     return FW_IMG_OK;
 }
 
-enum fw_img_status fw_image_probe(const void *bytes, size_t n, int *width, int *height, enum fw_img_format *format) {
+enum fw_img_status fw_image_probe(const void *bytes, size_t n, int *width, int *height, enum fw_img_format *format)
+{
     *width = *height = 0;
     *format = fw_image_format(bytes, n);
     switch (*format) {
@@ -214,7 +231,8 @@ typedef struct axis {
 } axis;
 
 /* Output sample o covers [o, o+1) * in/out of the input; each input sample counts with the part of it inside. */
-static int area_taps(tap *t, float *weight, int o, int in, int out) {
+static int area_taps(tap *t, float *weight, int o, int in, int out)
+{
     const double from = (double)o * in / out, to = (double)(o + 1) * in / out;
     int last = (int)to;
     t->first = (int)from;
@@ -228,7 +246,8 @@ static int area_taps(tap *t, float *weight, int o, int in, int out) {
     return t->count;
 }
 
-static int linear_taps(tap *t, float *weight, int o, int in, int out) {
+static int linear_taps(tap *t, float *weight, int o, int in, int out)
+{
     double x = (o + 0.5) * in / out - 0.5;
     if (x < 0) x = 0;
     if (x > in - 1) x = in - 1;
@@ -239,7 +258,8 @@ static int linear_taps(tap *t, float *weight, int o, int in, int out) {
     return 2;
 }
 
-static axis axis_make(int in, int out) {
+static axis axis_make(int in, int out)
+{
     const size_t per = in > out ? (size_t)(in / out) + 2 : 2;
     axis a = {FW_ARRAY(tap, (size_t)out), FW_ARRAY(float, per *(size_t)out)};
     size_t used = 0;
@@ -250,12 +270,14 @@ static axis axis_make(int in, int out) {
     return a;
 }
 
-static void axis_free(axis *a) {
+static void axis_free(axis *a)
+{
     fw_free(a->tap);
     fw_free(a->weight);
 }
 
-static void blend_rows(const uint8_t *rgb, size_t stride, const tap *t, const float *weight, float *row) {
+static void blend_rows(const uint8_t *rgb, size_t stride, const tap *t, const float *weight, float *row)
+{
     memset(row, 0, stride * sizeof *row);
     for (int i = 0; i < t->count; i++) {
         const uint8_t *from = rgb + stride * (size_t)(t->first + i);
@@ -264,7 +286,8 @@ static void blend_rows(const uint8_t *rgb, size_t stride, const tap *t, const fl
     }
 }
 
-static void blend_columns(const float *row, const axis *a, int ow, uint8_t *out) {
+static void blend_columns(const float *row, const axis *a, int ow, uint8_t *out)
+{
     for (int x = 0; x < ow; x++) {
         const tap *t = &a->tap[x];
         const float *weight = a->weight + t->weights, *from = row + 3 * (size_t)t->first;
@@ -275,7 +298,8 @@ static void blend_columns(const float *row, const axis *a, int ow, uint8_t *out)
     }
 }
 
-void fw_image_resize(const uint8_t *rgb, int w, int h, uint8_t *out, int ow, int oh) {
+void fw_image_resize(const uint8_t *rgb, int w, int h, uint8_t *out, int ow, int oh)
+{
     axis ax = axis_make(w, ow), ay = axis_make(h, oh);
     const size_t stride = 3 * (size_t)w;
     float *row = FW_ARRAY(float, stride);

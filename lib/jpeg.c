@@ -25,18 +25,21 @@ typedef struct job {
     bool many_scans; /* known once the header is read */
 } job;
 
-static _Noreturn void give_up(job *j, enum fw_img_status s) {
+static _Noreturn void give_up(job *j, enum fw_img_status s)
+{
     j->status = s;
     longjmp(j->jmp, 1);
 }
 
-static void say(job *j) {
+static void say(job *j)
+{
     char text[JMSG_LENGTH_MAX];
     j->err.format_message((j_common_ptr)&j->c, text);
     fw_decode_fail(j->d, FW_IMG_UNREADABLE, "jpeg: %s", text);
 }
 
-static void on_error(j_common_ptr c) {
+static void on_error(j_common_ptr c)
+{
     job *j = (job *)c->client_data;
     say(j);
     switch (c->err->msg_code) {
@@ -51,7 +54,8 @@ static void on_error(j_common_ptr c) {
 }
 
 /* Level -1 is a warning; higher levels are traces. */
-static void on_message(j_common_ptr c, int level) {
+static void on_message(j_common_ptr c, int level)
+{
     job *j = (job *)c->client_data;
     if (level >= 0) return;
     switch (c->err->msg_code) {
@@ -72,12 +76,14 @@ static void on_message(j_common_ptr c, int level) {
     give_up(j, FW_IMG_UNREADABLE);
 }
 
-static void on_output(j_common_ptr c) {
+static void on_output(j_common_ptr c)
+{
     FW_UNUSED(c);
 }
 
 /* Called between rows of every scan: the place to stop a file with thousands of scans. */
-static void on_progress(j_common_ptr c) {
+static void on_progress(j_common_ptr c)
+{
     job *j = (job *)c->client_data;
     int limit = j->d->lim.max_scans;
     if (limit <= 0 || !c->is_decompressor || j->c.input_scan_number <= limit) return;
@@ -86,13 +92,15 @@ static void on_progress(j_common_ptr c) {
 }
 
 /* Run `step` with libjpeg's errors caught: j->status tells how it went. */
-static enum fw_img_status guarded(job *j, void (*step)(job *)) {
+static enum fw_img_status guarded(job *j, void (*step)(job *))
+{
     j->status = FW_IMG_OK;
     if (setjmp(j->jmp) == 0) step(j);
     return j->status;
 }
 
-static void step_header(job *j) {
+static void step_header(job *j)
+{
     jpeg_create_decompress(&j->c);
     j->progress.progress_monitor = on_progress;
     j->c.progress = &j->progress;
@@ -101,7 +109,8 @@ static void step_header(job *j) {
     jpeg_read_header(&j->c, TRUE);
 }
 
-static enum fw_img_status job_open(job *j, fw_decode *d) {
+static enum fw_img_status job_open(job *j, fw_decode *d)
+{
     memset(j, 0, sizeof *j);
     j->d = d;
     j->c.err = jpeg_std_error(&j->err);
@@ -112,7 +121,8 @@ static enum fw_img_status job_open(job *j, fw_decode *d) {
     return guarded(j, step_header);
 }
 
-static int find_orientation(const struct jpeg_decompress_struct *c) {
+static int find_orientation(const struct jpeg_decompress_struct *c)
+{
     for (jpeg_saved_marker_ptr m = c->marker_list; m; m = m->next)
         if (m->marker == JPEG_APP0 + 1 && m->data_length > 6 && memcmp(m->data, "Exif\0", 6) == 0)
             return fw_exif_orientation(m->data, m->data_length);
@@ -120,7 +130,8 @@ static int find_orientation(const struct jpeg_decompress_struct *c) {
 }
 
 /* The smallest of 1/1, 1/2, 1/4, 1/8 whose longer side is still `want`; libjpeg rounds sizes up. */
-static unsigned pick_denominator(unsigned longer, int want) {
+static unsigned pick_denominator(unsigned longer, int want)
+{
     unsigned denom = 1;
     if (want <= 0) return 1;
     while (denom < 8 && (longer + 2 * denom - 1) / (2 * denom) >= (unsigned)want) denom *= 2;
@@ -128,7 +139,8 @@ static unsigned pick_denominator(unsigned longer, int want) {
 }
 
 /* CMYK as Adobe writes it: 255 is no ink. In place would need 4 bytes a pixel, so rows come through `row`. */
-static void cmyk_row(const uint8_t *row, uint8_t *rgb, int width) {
+static void cmyk_row(const uint8_t *row, uint8_t *rgb, int width)
+{
     for (int x = 0; x < width; x++, row += 4, rgb += 3)
         for (int k = 0; k < 3; k++) {
             unsigned v = (unsigned)row[k] * row[3] + 128;
@@ -136,7 +148,8 @@ static void cmyk_row(const uint8_t *row, uint8_t *rgb, int width) {
         }
 }
 
-static void read_rows(job *j) {
+static void read_rows(job *j)
+{
     struct jpeg_decompress_struct *c = &j->c;
     fw_image *out = j->d->out;
     const size_t stride = 3 * (size_t)out->width;
@@ -149,7 +162,8 @@ static void read_rows(job *j) {
     }
 }
 
-static void read_cmyk_rows(job *j) {
+static void read_cmyk_rows(job *j)
+{
     struct jpeg_decompress_struct *c = &j->c;
     fw_image *out = j->d->out;
     JSAMPROW row = fw_decode_spare(j->d, 4 * (size_t)out->width);
@@ -160,7 +174,8 @@ static void read_cmyk_rows(job *j) {
     }
 }
 
-static void step_pixels(job *j) {
+static void step_pixels(job *j)
+{
     struct jpeg_decompress_struct *c = &j->c;
     const bool cmyk = c->jpeg_color_space == JCS_CMYK || c->jpeg_color_space == JCS_YCCK;
     j->many_scans = jpeg_has_multiple_scans(c);
@@ -177,7 +192,8 @@ static void step_pixels(job *j) {
         read_rows(j);
 }
 
-enum fw_img_status fw_jpeg_decode(fw_decode *d) {
+enum fw_img_status fw_jpeg_decode(fw_decode *d)
+{
     job j;
     enum fw_img_status s = job_open(&j, d);
     if (s == FW_IMG_OK) s = fw_decode_check_size(d, j.c.image_width, j.c.image_height);
@@ -191,7 +207,8 @@ enum fw_img_status fw_jpeg_decode(fw_decode *d) {
     return s;
 }
 
-enum fw_img_status fw_jpeg_probe(const uint8_t *bytes, size_t n, int *width, int *height) {
+enum fw_img_status fw_jpeg_probe(const uint8_t *bytes, size_t n, int *width, int *height)
+{
     char why[FW_IMG_WHY];
     fw_decode d = {.bytes = bytes, .n = n, .why = why};
     job j;
@@ -216,13 +233,15 @@ typedef struct encode_job {
     char text[JMSG_LENGTH_MAX];
 } encode_job;
 
-static void on_encode_error(j_common_ptr c) {
+static void on_encode_error(j_common_ptr c)
+{
     encode_job *j = (encode_job *)c->client_data;
     c->err->format_message(c, j->text);
     longjmp(j->jmp, 1);
 }
 
-static void encode_rows(encode_job *j) {
+static void encode_rows(encode_job *j)
+{
     struct jpeg_compress_struct *c = &j->c;
     jpeg_create_compress(c);
     jpeg_mem_dest(c, &j->bytes, &j->n);
@@ -241,13 +260,15 @@ static void encode_rows(encode_job *j) {
     jpeg_finish_compress(c);
 }
 
-static int encode_guarded(encode_job *j) {
+static int encode_guarded(encode_job *j)
+{
     if (setjmp(j->jmp)) return -1;
     encode_rows(j);
     return 0;
 }
 
-int fw_jpeg_encode(const uint8_t *rgb, int w, int h, int quality, fw_buf *out, fw_err *e) {
+int fw_jpeg_encode(const uint8_t *rgb, int w, int h, int quality, fw_buf *out, fw_err *e)
+{
     encode_job j = {.rgb = rgb, .w = w, .h = h, .quality = quality};
     if (w <= 0 || h <= 0) return fw_fail(e, FW_EFAIL, "encode jpeg: bad size %d x %d", w, h);
     j.c.err = jpeg_std_error(&j.err);

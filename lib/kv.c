@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -101,12 +102,23 @@ struct fw_kv {
     pthread_mutex_t lock; /* a transaction belongs to one thread at a time */
 };
 
+/* Pages behind the end of a file that was cut off would kill the process when they are touched. */
+static bool is_whole(MDB_env *env, const char *path)
+{
+    MDB_envinfo info;
+    MDB_stat stat_db;
+    struct stat st;
+    if (mdb_env_info(env, &info) || mdb_env_stat(env, &stat_db) || stat(path, &st)) return false;
+    return (uint64_t)st.st_size >= ((uint64_t)info.me_last_pgno + 1) * stat_db.ms_psize;
+}
+
 fw_kv *fw_kv_open(const char *path, fw_err *e)
 {
     fw_kv *kv = FW_NEW(fw_kv);
     pthread_mutex_init(&kv->lock, NULL);
     int rc = mdb_env_create(&kv->env);
     if (!rc) rc = mdb_env_open(kv->env, path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK, 0666);
+    if (!rc && !is_whole(kv->env, path)) rc = MDB_CORRUPTED;
     if (!rc) rc = mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &kv->txn);
     if (!rc) rc = mdb_dbi_open(kv->txn, NULL, MDB_INTEGERKEY, &kv->dbi);
     if (!rc) return kv;

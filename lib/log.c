@@ -34,8 +34,10 @@ static void put(const char *text, size_t n)
 static void clock_text(double seconds, char *out, size_t size)
 {
     unsigned long s = seconds < 0 ? 0 : (unsigned long)(seconds + 0.5);
-    if (s >= 3600) snprintf(out, size, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
-    else snprintf(out, size, "%lu:%02lu", s / 60, s % 60);
+    if (s >= 3600)
+        snprintf(out, size, "%lu:%02lu:%02lu", s / 3600, s / 60 % 60, s % 60);
+    else
+        snprintf(out, size, "%lu:%02lu", s / 60, s % 60);
 }
 
 static void draw(double now)
@@ -48,16 +50,18 @@ static void draw(double now)
     const char *glue = *left ? ", left " : "";
     int n;
     if (!bar.tty) {
-        if (total) snprintf(count, sizeof count, "%lu of %lu", done, total);
-        else snprintf(count, sizeof count, "%lu", done); /* nobody knows yet how many there are */
+        if (total)
+            snprintf(count, sizeof count, "%lu of %lu", done, total);
+        else
+            snprintf(count, sizeof count, "%lu", done); /* nobody knows yet how many there are */
         n = snprintf(line, sizeof line, "%s: %s %s, %.0f/s%s%s\n", bar.what, count, bar.unit, rate, glue, left);
     } else if (!total) {
         n = snprintf(line, sizeof line, "\r\x1b[K%-9s %lu %s, %.0f/s", bar.what, done, bar.unit, rate);
     } else {
         char track[25] = "........................";
         memset(track, '#', (size_t)(percent * 24 / 100));
-        n = snprintf(line, sizeof line, "\r\x1b[K%-9s [%s] %3d%% %lu/%lu %s, %.0f/s%s%s", bar.what, track, percent, done,
-                     total, bar.unit, rate, glue, left);
+        n = snprintf(line, sizeof line, "\r\x1b[K%-9s [%s] %3d%% %lu/%lu %s, %.0f/s%s%s", bar.what, track, percent,
+                     done, total, bar.unit, rate, glue, left);
     }
     put(line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1);
     bar.drawn = now;

@@ -33,7 +33,8 @@ struct fw_runner {
 };
 
 /* Turn the library's status into an error with a context; frees the status. */
-static int ort_check(const OrtApi *api, OrtStatus *st, fw_err *e, const char *what, const char *subject) {
+static int ort_check(const OrtApi *api, OrtStatus *st, fw_err *e, const char *what, const char *subject)
+{
     if (!st) return FW_OK;
     int rc = fw_fail(e, FW_EFAIL, "%s '%s': %s", what, subject, api->GetErrorMessage(st));
     api->ReleaseStatus(st);
@@ -45,7 +46,8 @@ static int ort_check(const OrtApi *api, OrtStatus *st, fw_err *e, const char *wh
 /* One arena for all models of the process, with the library's defaults: no limit, blocks that double (0,
  * kNextPowerOfTwo). Blocks as large as asked for would fit no later request of a photo of another size: a detector that
  * saw 60 shapes grew to 381 MB with them, to 269 MB with doubling. Without an arena it is 178 MB and 8 % slower. */
-static int register_arena(fw_runtime *rt, fw_err *e) {
+static int register_arena(fw_runtime *rt, fw_err *e)
+{
     const OrtApi *api = rt->api;
     FW_TRY(ort_check(api, api->CreateMemoryInfo("Cpu", OrtArenaAllocator, 0, OrtMemTypeDefault, &rt->cpu), e, "start",
                      "ONNX Runtime"));
@@ -56,7 +58,8 @@ static int register_arena(fw_runtime *rt, fw_err *e) {
     return ort_check(api, st, e, "start", "ONNX Runtime arena");
 }
 
-int fw_runtime_open(fw_runtime **out, fw_err *e) {
+int fw_runtime_open(fw_runtime **out, fw_err *e)
+{
     *out = NULL;
     const OrtApi *api = OrtGetApiBase()->GetApi(ORT_API_VERSION);
     if (!api)
@@ -75,20 +78,23 @@ int fw_runtime_open(fw_runtime **out, fw_err *e) {
     return rc;
 }
 
-void fw_runtime_close(fw_runtime *rt) {
+void fw_runtime_close(fw_runtime *rt)
+{
     if (!rt) return;
     if (rt->cpu) rt->api->ReleaseMemoryInfo(rt->cpu);
     if (rt->env) rt->api->ReleaseEnv(rt->env);
     fw_free(rt);
 }
 
-const char *fw_runtime_version(void) {
+const char *fw_runtime_version(void)
+{
     return OrtGetApiBase()->GetVersionString();
 }
 
 /* --- opening a model ---------------------------------------------------------------------------------------------- */
 
-static int add_provider(const OrtApi *api, OrtSessionOptions *o, const char *provider, const char *name, fw_err *e) {
+static int add_provider(const OrtApi *api, OrtSessionOptions *o, const char *provider, const char *name, fw_err *e)
+{
     if (!provider || !strcmp(provider, "cpu")) return FW_OK;
     if (strcmp(provider, "cuda"))
         return fw_fail(e, FW_EUSAGE, "open model '%s': unknown provider '%s'; there are cpu and cuda", name, provider);
@@ -99,7 +105,8 @@ static int add_provider(const OrtApi *api, OrtSessionOptions *o, const char *pro
     return ort_check(api, st, e, "use CUDA for model", name);
 }
 
-static int set_options(const OrtApi *api, OrtSessionOptions *o, const char *name, fw_err *e) {
+static int set_options(const OrtApi *api, OrtSessionOptions *o, const char *name, fw_err *e)
+{
     FW_TRY(ort_check(api, api->SetIntraOpNumThreads(o, 1), e, "set up model", name));
     FW_TRY(ort_check(api, api->SetInterOpNumThreads(o, 1), e, "set up model", name));
     FW_TRY(ort_check(api, api->SetSessionExecutionMode(o, ORT_SEQUENTIAL), e, "set up model", name));
@@ -110,7 +117,8 @@ static int set_options(const OrtApi *api, OrtSessionOptions *o, const char *name
     return FW_OK;
 }
 
-static int read_info(fw_model *m, OrtTypeInfo *type, fw_tensor_info *info, fw_err *e) {
+static int read_info(fw_model *m, OrtTypeInfo *type, fw_tensor_info *info, fw_err *e)
+{
     const OrtApi *api = m->rt->api;
     const OrtTensorTypeAndShapeInfo *t = NULL;
     ONNXTensorElementDataType elem = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
@@ -129,7 +137,8 @@ static int read_info(fw_model *m, OrtTypeInfo *type, fw_tensor_info *info, fw_er
 }
 
 /* Name and shape of input (or output) i. */
-static int inspect(fw_model *m, bool input, size_t i, fw_tensor_info *info, fw_err *e) {
+static int inspect(fw_model *m, bool input, size_t i, fw_tensor_info *info, fw_err *e)
+{
     const OrtApi *api = m->rt->api;
     OrtAllocator *alloc = NULL;
     OrtTypeInfo *type = NULL;
@@ -149,7 +158,8 @@ static int inspect(fw_model *m, bool input, size_t i, fw_tensor_info *info, fw_e
     return rc;
 }
 
-static int inspect_all(fw_model *m, fw_err *e) {
+static int inspect_all(fw_model *m, fw_err *e)
+{
     const OrtApi *api = m->rt->api;
     size_t inputs = 0, outputs = 0;
     FW_TRY(ort_check(api, api->SessionGetInputCount(m->session, &inputs), e, "inspect model", m->name));
@@ -169,7 +179,8 @@ static int inspect_all(fw_model *m, fw_err *e) {
 }
 
 /* Does the network take what the description says? */
-static int check_input(const fw_model *m, const fw_modeldesc *d, fw_err *e) {
+static int check_input(const fw_model *m, const fw_modeldesc *d, fw_err *e)
+{
     const int64_t *dim = m->input.dim;
     int h = d->nhwc ? 1 : 2, c = d->nhwc ? 3 : 1;
     if (m->input.rank != 4 || (dim[c] != 3 && dim[c] != -1))
@@ -183,7 +194,8 @@ static int check_input(const fw_model *m, const fw_modeldesc *d, fw_err *e) {
     return FW_OK;
 }
 
-static int load(fw_model *m, const fw_modeldesc *d, const char *provider, fw_err *e) {
+static int load(fw_model *m, const fw_modeldesc *d, const char *provider, fw_err *e)
+{
     const OrtApi *api = m->rt->api;
     OrtSessionOptions *o = NULL;
     FW_TRY(ort_check(api, api->CreateSessionOptions(&o), e, "set up model", m->name));
@@ -194,7 +206,8 @@ static int load(fw_model *m, const fw_modeldesc *d, const char *provider, fw_err
     return rc;
 }
 
-int fw_model_open(fw_runtime *rt, const fw_modeldesc *d, const char *provider, fw_model **out, fw_err *e) {
+int fw_model_open(fw_runtime *rt, const fw_modeldesc *d, const char *provider, fw_model **out, fw_err *e)
+{
     *out = NULL;
     FW_TRY(fw_modeldesc_verify(d, e));
     fw_model *m = FW_NEW(fw_model);
@@ -211,7 +224,8 @@ int fw_model_open(fw_runtime *rt, const fw_modeldesc *d, const char *provider, f
     return rc;
 }
 
-void fw_model_close(fw_model *m) {
+void fw_model_close(fw_model *m)
+{
     if (!m) return;
     if (m->session) m->rt->api->ReleaseSession(m->session);
     for (int i = 0; i < m->outputs; i++) fw_free(m->output[i].name);
@@ -222,31 +236,37 @@ void fw_model_close(fw_model *m) {
     fw_free(m);
 }
 
-const fw_tensor_info *fw_model_input(const fw_model *m) {
+const fw_tensor_info *fw_model_input(const fw_model *m)
+{
     return &m->input;
 }
 
-int fw_model_outputs(const fw_model *m) {
+int fw_model_outputs(const fw_model *m)
+{
     return m->outputs;
 }
 
-const fw_tensor_info *fw_model_output(const fw_model *m, int i) {
+const fw_tensor_info *fw_model_output(const fw_model *m, int i)
+{
     return &m->output[i];
 }
 
-int fw_model_find_output(const fw_model *m, const char *name) {
+int fw_model_find_output(const fw_model *m, const char *name)
+{
     for (int i = 0; i < m->outputs; i++)
         if (!strcmp(m->output[i].name, name)) return i;
     return -1;
 }
 
-int fw_model_fixed_batch(const fw_model *m) {
+int fw_model_fixed_batch(const fw_model *m)
+{
     return m->input.dim[0] > 0 ? (int)m->input.dim[0] : 0;
 }
 
 /* --- running ------------------------------------------------------------------------------------------------------ */
 
-int fw_runner_open(fw_model *m, fw_runner **out, fw_err *e) {
+int fw_runner_open(fw_model *m, fw_runner **out, fw_err *e)
+{
     FW_UNUSED(e);
     fw_runner *r = FW_NEW(fw_runner);
     r->m = m;
@@ -255,7 +275,8 @@ int fw_runner_open(fw_model *m, fw_runner **out, fw_err *e) {
     return FW_OK;
 }
 
-static void release_values(fw_runner *r) {
+static void release_values(fw_runner *r)
+{
     const OrtApi *api = r->m->rt->api;
     if (r->in) api->ReleaseValue(r->in);
     r->in = NULL;
@@ -266,7 +287,8 @@ static void release_values(fw_runner *r) {
     r->batch = 0;
 }
 
-void fw_runner_close(fw_runner *r) {
+void fw_runner_close(fw_runner *r)
+{
     if (!r) return;
     release_values(r);
     fw_free(r->buffer);
@@ -274,7 +296,8 @@ void fw_runner_close(fw_runner *r) {
     fw_free(r);
 }
 
-int fw_runner_input(fw_runner *r, int batch, int height, int width, float **data, fw_err *e) {
+int fw_runner_input(fw_runner *r, int batch, int height, int width, float **data, fw_err *e)
+{
     *data = r->buffer;
     if (r->batch == batch && r->height == height && r->width == width) return FW_OK;
     release_values(r);
@@ -303,7 +326,8 @@ int fw_runner_input(fw_runner *r, int batch, int height, int width, float **data
     return FW_OK;
 }
 
-int fw_runner_run(fw_runner *r, fw_err *e) {
+int fw_runner_run(fw_runner *r, fw_err *e)
+{
     const fw_model *m = r->m;
     const char *input_name = m->input.name;
     if (!r->in) return fw_fail(e, FW_EFAIL, "run model '%s': no input was set", m->name);
@@ -312,7 +336,8 @@ int fw_runner_run(fw_runner *r, fw_err *e) {
     return ort_check(m->rt->api, st, e, "run model", m->name);
 }
 
-const float *fw_runner_output(const fw_runner *r, int i, fw_tensor_info *shape) {
+const float *fw_runner_output(const fw_runner *r, int i, fw_tensor_info *shape)
+{
     const OrtApi *api = r->m->rt->api;
     OrtTensorTypeAndShapeInfo *t = NULL;
     float *data = NULL;

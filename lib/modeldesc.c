@@ -28,7 +28,8 @@ typedef struct reader {
     bool whole; /* that line was read to its end */
 } reader;
 
-static bool parse_float(const char *text, float *out) {
+static bool parse_float(const char *text, float *out)
+{
     char *end;
     *out = strtof(text, &end);
     while (isspace((unsigned char)*end)) end++;
@@ -36,7 +37,8 @@ static bool parse_float(const char *text, float *out) {
 }
 
 /* "a,b,c" into at most `max` numbers; the count, or -1. Cuts `text` up. */
-static int parse_list(char *text, float *out, int max) {
+static int parse_list(char *text, float *out, int max)
+{
     int n = 0;
     char *save = NULL;
     for (char *p = strtok_r(text, ",", &save); p; p = strtok_r(NULL, ",", &save))
@@ -44,7 +46,8 @@ static int parse_list(char *text, float *out, int max) {
     return n;
 }
 
-static const char *set_text(fw_modeldesc *d, void *field, const char *text) {
+static const char *set_text(fw_modeldesc *d, void *field, const char *text)
+{
     FW_UNUSED(d);
     if (!*text) return "is empty";
     fw_free(*(char **)field);
@@ -52,7 +55,8 @@ static const char *set_text(fw_modeldesc *d, void *field, const char *text) {
     return NULL;
 }
 
-static const char *set_sha(fw_modeldesc *d, void *field, const char *text) {
+static const char *set_sha(fw_modeldesc *d, void *field, const char *text)
+{
     FW_UNUSED(d);
     if (strlen(text) != FW_SHA256_HEX - 1 || strspn(text, "0123456789abcdefABCDEF") != FW_SHA256_HEX - 1)
         return "is not 64 hex digits";
@@ -60,14 +64,16 @@ static const char *set_sha(fw_modeldesc *d, void *field, const char *text) {
     return NULL;
 }
 
-static const char *set_task(fw_modeldesc *d, void *field, const char *text) {
+static const char *set_task(fw_modeldesc *d, void *field, const char *text)
+{
     FW_UNUSED(d);
     enum fw_model_task *task = field;
     *task = !strcmp(text, "embed") ? FW_TASK_EMBED : !strcmp(text, "detect") ? FW_TASK_DETECT : FW_TASK_NONE;
     return *task ? NULL : "is neither embed nor detect";
 }
 
-static const char *set_int(fw_modeldesc *d, void *field, const char *text) {
+static const char *set_int(fw_modeldesc *d, void *field, const char *text)
+{
     FW_UNUSED(d);
     float f;
     if (!parse_float(text, &f) || f < 0 || f > 16384 || f != floorf(f)) return "is not a whole number from 0 to 16384";
@@ -75,36 +81,42 @@ static const char *set_int(fw_modeldesc *d, void *field, const char *text) {
     return NULL;
 }
 
-static const char *set_layout(fw_modeldesc *d, void *field, const char *text) {
+static const char *set_layout(fw_modeldesc *d, void *field, const char *text)
+{
     FW_UNUSED(d);
     *(bool *)field = !strcmp(text, "nhwc");
     return *(bool *)field || !strcmp(text, "nchw") ? NULL : "is neither nchw nor nhwc";
 }
 
-static const char *set_channels(fw_modeldesc *d, void *field, const char *text) {
+static const char *set_channels(fw_modeldesc *d, void *field, const char *text)
+{
     FW_UNUSED(d);
     *(bool *)field = !strcmp(text, "bgr");
     return *(bool *)field || !strcmp(text, "rgb") ? NULL : "is neither rgb nor bgr";
 }
 
-static const char *set_bool(fw_modeldesc *d, void *field, const char *text) {
+static const char *set_bool(fw_modeldesc *d, void *field, const char *text)
+{
     FW_UNUSED(d);
     *(bool *)field = !strcmp(text, "yes");
     return *(bool *)field || !strcmp(text, "no") ? NULL : "is neither yes nor no";
 }
 
-static const char *set_scale(fw_modeldesc *d, void *field, const char *text) {
+static const char *set_scale(fw_modeldesc *d, void *field, const char *text)
+{
     FW_UNUSED(d);
     return parse_float(text, field) && *(float *)field > 0 ? NULL : "is not a number above 0";
 }
 
-static const char *set_unit(fw_modeldesc *d, void *field, const char *text) {
+static const char *set_unit(fw_modeldesc *d, void *field, const char *text)
+{
     FW_UNUSED(d);
     float *f = field;
     return parse_float(text, f) && *f > 0 && *f < 1 ? NULL : "is not a number between 0 and 1";
 }
 
-static const char *set_mean(fw_modeldesc *d, void *field, const char *text) {
+static const char *set_mean(fw_modeldesc *d, void *field, const char *text)
+{
     FW_UNUSED(d);
     float *mean = field;
     char *copy = fw_strdup(text);
@@ -115,13 +127,15 @@ static const char *set_mean(fw_modeldesc *d, void *field, const char *text) {
 }
 
 /* The number of levels is stated twice, by strides and by anchors; whichever comes second must agree. */
-static const char *set_levels(fw_modeldesc *d, int n) {
+static const char *set_levels(fw_modeldesc *d, int n)
+{
     if (d->levels && d->levels != n) return "has another number of levels than strides or anchors above";
     d->levels = n;
     return NULL;
 }
 
-static const char *set_strides(fw_modeldesc *d, void *field, const char *text) {
+static const char *set_strides(fw_modeldesc *d, void *field, const char *text)
+{
     float f[FW_LEVELS];
     char *copy = fw_strdup(text);
     int n = parse_list(copy, f, FW_LEVELS);
@@ -133,7 +147,8 @@ static const char *set_strides(fw_modeldesc *d, void *field, const char *text) {
     return n > 0 ? set_levels(d, n) : "is not a list of at most 5 numbers";
 }
 
-static const char *set_anchors(fw_modeldesc *d, void *field, const char *text) {
+static const char *set_anchors(fw_modeldesc *d, void *field, const char *text)
+{
     FW_UNUSED(field);
     char *copy = fw_strdup(text), *save = NULL;
     int levels = 0, n = 0;
@@ -174,7 +189,8 @@ static const key KEYS[] = {
     {"nms_iou", set_unit, FIELD(nms_iou)},
 };
 
-static int set_key(reader *r, const char *name, const char *value) {
+static int set_key(reader *r, const char *name, const char *value)
+{
     int line = r->line;
     const char *path = r->d->path;
     for (size_t i = 0; i < FW_COUNT(KEYS); i++) {
@@ -190,7 +206,8 @@ static int set_key(reader *r, const char *name, const char *value) {
 }
 
 /* Hands inih one line at a time and counts them, because its callback is not told the line number. */
-static char *next_line(char *buf, int size, void *stream) {
+static char *next_line(char *buf, int size, void *stream)
+{
     reader *r = stream;
     if (!fgets(buf, size, r->stream)) return NULL;
     if (r->whole) r->line++;
@@ -199,7 +216,8 @@ static char *next_line(char *buf, int size, void *stream) {
 }
 
 /* inih's callback. 0 only marks the line as bad; reading goes on, so later lines are ignored once there is an error. */
-static int on_key(void *user, const char *section, const char *name, const char *value) {
+static int on_key(void *user, const char *section, const char *name, const char *value)
+{
     reader *r = user;
     if (r->e->code) return 0;
     if (strcmp(section, "model"))
@@ -210,12 +228,14 @@ static int on_key(void *user, const char *section, const char *name, const char 
     return !r->e->code;
 }
 
-static bool readable(const char *path) {
+static bool readable(const char *path)
+{
     return access(path, R_OK) == 0;
 }
 
 /* Replace d->file by where it really is. */
-static int find_file(fw_modeldesc *d, const char *models_dir, fw_err *e) {
+static int find_file(fw_modeldesc *d, const char *models_dir, fw_err *e)
+{
     if (d->file[0] == '/') {
         if (readable(d->file)) return FW_OK;
         return fw_fail_errno(e, "model '%s' (%s): open '%s'", d->name, d->path, d->file);
@@ -238,11 +258,13 @@ static int find_file(fw_modeldesc *d, const char *models_dir, fw_err *e) {
     return rc;
 }
 
-static int missing(const fw_modeldesc *d, const char *what, fw_err *e) {
+static int missing(const fw_modeldesc *d, const char *what, fw_err *e)
+{
     return fw_fail(e, FW_EUSAGE, "%s: '%s' is missing (lib/modeldesc.h says what it means)", d->path, what);
 }
 
-static int check_detect(const fw_modeldesc *d, fw_err *e) {
+static int check_detect(const fw_modeldesc *d, fw_err *e)
+{
     if (!d->level_stride[0]) return missing(d, "strides", e);
     if (!d->anchor_count[0]) return missing(d, "anchors", e);
     for (int l = 0; l < d->levels; l++)
@@ -252,7 +274,8 @@ static int check_detect(const fw_modeldesc *d, fw_err *e) {
     return FW_OK;
 }
 
-static int check(const fw_modeldesc *d, fw_err *e) {
+static int check(const fw_modeldesc *d, fw_err *e)
+{
     if (!d->task) return missing(d, "task", e);
     if (!d->file) return missing(d, "file", e);
     if (!d->sha256[0]) return missing(d, "sha256", e);
@@ -265,7 +288,8 @@ static int check(const fw_modeldesc *d, fw_err *e) {
 }
 
 /* Defaults that only hold when all lines are read. */
-static void complete(fw_modeldesc *d, float anchor_base) {
+static void complete(fw_modeldesc *d, float anchor_base)
+{
     if (!d->name) {
         const char *slash = strrchr(d->path, '/'), *base = slash ? slash + 1 : d->path;
         size_t len = strlen(base);
@@ -278,7 +302,8 @@ static void complete(fw_modeldesc *d, float anchor_base) {
         for (int a = 0; a < d->anchor_count[l]; a++) d->anchor[l][a] *= anchor_base;
 }
 
-static int read_ini(fw_modeldesc *d, float *anchor_base, fw_err *e) {
+static int read_ini(fw_modeldesc *d, float *anchor_base, fw_err *e)
+{
     fw_err own = {0};
     reader r = {.d = d, .e = &own, .anchor_base = 16, .whole = true};
     r.stream = fopen(d->path, "re");
@@ -291,7 +316,8 @@ static int read_ini(fw_modeldesc *d, float *anchor_base, fw_err *e) {
     return line ? fw_fail(e, FW_EFAIL, "read model description '%s': out of memory", d->path) : FW_OK;
 }
 
-int fw_modeldesc_read(const char *ini, const char *models_dir, fw_modeldesc **out, fw_err *e) {
+int fw_modeldesc_read(const char *ini, const char *models_dir, fw_modeldesc **out, fw_err *e)
+{
     fw_modeldesc *d = FW_NEW(fw_modeldesc);
     *out = NULL;
     d->path = fw_strdup(ini);
@@ -311,7 +337,8 @@ int fw_modeldesc_read(const char *ini, const char *models_dir, fw_modeldesc **ou
     return rc;
 }
 
-int fw_modeldesc_verify(const fw_modeldesc *d, fw_err *e) {
+int fw_modeldesc_verify(const fw_modeldesc *d, fw_err *e)
+{
     char hex[FW_SHA256_HEX];
     FW_TRY(fw_sha256_file(d->file, hex, e));
     if (!strcmp(hex, d->sha256)) return FW_OK;
@@ -321,7 +348,8 @@ int fw_modeldesc_verify(const fw_modeldesc *d, fw_err *e) {
                    d->name, d->file, d->path, hex, d->sha256);
 }
 
-void fw_modeldesc_free(fw_modeldesc *d) {
+void fw_modeldesc_free(fw_modeldesc *d)
+{
     if (!d) return;
     char *texts[] = {d->path, d->name, d->file, d->source, d->licence, d->decoder, d->crop_template};
     for (size_t i = 0; i < FW_COUNT(texts); i++) fw_free(texts[i]);

@@ -1,4 +1,5 @@
-/* npy: NumPy's .npy format, version 1.0 (numpy.lib.format), for arrays that other tools read. Little endian, C order. */
+/* npy: NumPy's .npy format, version 1.0 (numpy.lib.format), for arrays that other tools read. Little endian, C order.
+ */
 #ifndef FW_NPY_H
 #define FW_NPY_H
 

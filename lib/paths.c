@@ -43,12 +43,16 @@ char *fw_share_dir(fw_err *e)
     if (env) return fw_strdup(env);
     char *prefix = program_prefix(), *up = fw_format("%s/..", prefix); /* up: build/tests/x */
     char *found = if_has(fw_strdup(prefix), "configs/models");
-    if (!found) found = if_has(up, "configs/models");
-    else fw_free(up);
+    if (!found)
+        found = if_has(up, "configs/models");
+    else
+        fw_free(up);
     if (!found) found = if_has(fw_format("%s/share/facewash", prefix), "configs/models");
     if (!found) found = if_has(fw_strdup(FW_SHARE), "configs/models");
     fw_free(prefix);
-    if (!found) fw_fail(e, FW_EFAIL, "find the program's configs folder: not beside the program nor in %s; set FACEWASH_SHARE", FW_SHARE);
+    if (!found)
+        fw_fail(e, FW_EFAIL, "find the program's configs folder: not beside the program nor in %s; set FACEWASH_SHARE",
+                FW_SHARE);
     return found;
 }
 

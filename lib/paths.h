@@ -13,7 +13,8 @@
 char *fw_share_dir(fw_err *e);
 /* The folder of prepared network files; the caller frees. It need not exist. */
 char *fw_models_dir(void);
-/* Description of a model by name or path: "mobilefacenet" -> ".../configs/models/mobilefacenet.ini"; the caller frees. */
+/* Description of a model by name or path: "mobilefacenet" -> ".../configs/models/mobilefacenet.ini"; the caller frees.
+ */
 char *fw_model_ini(const char *name, fw_err *e);
 
 #endif

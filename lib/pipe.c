@@ -85,8 +85,10 @@ static void *work_loop(void *arg)
         fw_err e = {0};
         int rc = b->spec->work(b->spec->user, w->number, tray(b, item), &e);
         pthread_mutex_lock(&b->lock);
-        if (rc) give_up(b, &e);
-        else b->state[item % b->spec->depth] = DONE;
+        if (rc)
+            give_up(b, &e);
+        else
+            b->state[item % b->spec->depth] = DONE;
         if (item == b->write_next) pthread_cond_signal(&b->changed_done);
     }
     pthread_mutex_unlock(&b->lock);

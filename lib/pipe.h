@@ -1,8 +1,8 @@
 /* pipe: a bounded, ordered pipeline: one reader, several workers, one writer.
  *
  * Like a belt with `depth` trays. The reader (a thread) fills trays in order, any worker takes the next full one, the
- * writer (the calling thread) empties them strictly in order. A tray goes back to the reader only when it is written, so
- * memory is depth trays whatever the number of items. Reading, computing and writing overlap.
+ * writer (the calling thread) empties them strictly in order. A tray goes back to the reader only when it is written,
+ * so memory is depth trays whatever the number of items. Reading, computing and writing overlap.
  *
  *   read(user, tray, e)    1: filled, 0: no more, -1: error      one thread at a time, in order
  *   work(user, worker, tray, e)   FW_OK or an error              concurrently; worker 0..workers-1 owns its scratch
@@ -19,8 +19,8 @@
 
 typedef struct fw_pipe {
     int workers;
-    size_t depth;     /* trays, at least workers + 2 to keep everyone busy */
-    void *trays;      /* depth x tray_size bytes, the caller's */
+    size_t depth; /* trays, at least workers + 2 to keep everyone busy */
+    void *trays;  /* depth x tray_size bytes, the caller's */
     size_t tray_size;
     void *user;
     int (*read)(void *user, void *tray, fw_err *e);

@@ -10,7 +10,8 @@ typedef struct fw_taps {
     float *weight;
 } fw_taps;
 
-static void taps_free(fw_taps *t) {
+static void taps_free(fw_taps *t)
+{
     if (!t) return;
     fw_free(t->first);
     fw_free(t->count);
@@ -19,7 +20,8 @@ static void taps_free(fw_taps *t) {
 }
 
 /* Output pixel o has its centre at (o + 0.5) * in/out - 0.5 of the input; the triangle filter is centred there. */
-static fw_taps *taps_new(int in, int out) {
+static fw_taps *taps_new(int in, int out)
+{
     fw_taps *t = FW_NEW(fw_taps);
     const double step = (double)in / out, half = step > 1 ? step : 1;
     t->in = in;
@@ -44,7 +46,8 @@ static fw_taps *taps_new(int in, int out) {
 }
 
 /* Photos of a dataset often share a size: the table of the last one is kept. */
-static const fw_taps *taps_get(fw_planar *p, int axis, int in, int out) {
+static const fw_taps *taps_get(fw_planar *p, int axis, int in, int out)
+{
     fw_taps *t = p->taps[axis];
     if (!t || t->in != in || t->out != out) {
         taps_free(t);
@@ -53,12 +56,14 @@ static const fw_taps *taps_get(fw_planar *p, int axis, int in, int out) {
     return t;
 }
 
-void fw_planar_init(fw_planar *p, const fw_modeldesc *d) {
+void fw_planar_init(fw_planar *p, const fw_modeldesc *d)
+{
     *p = (fw_planar){.nhwc = d->nhwc, .bgr = d->bgr, .scale = d->scale};
     memcpy(p->mean, d->mean, sizeof p->mean);
 }
 
-void fw_planar_free(fw_planar *p) {
+void fw_planar_free(fw_planar *p)
+{
     taps_free(p->taps[0]);
     taps_free(p->taps[1]);
     fw_free(p->row);
@@ -73,14 +78,16 @@ typedef struct lane {
     float mean, scale;
 } lane;
 
-static lane lane_of(const fw_planar *p, int c, float *out, int x, int y, int W, int H) {
+static lane lane_of(const fw_planar *p, int c, float *out, int x, int y, int W, int H)
+{
     const int k = p->bgr ? 2 - c : c;
     const size_t pixel = (size_t)y * W + x;
     float *at = p->nhwc ? out + pixel * 3 + k : out + (size_t)k * W * H + pixel;
     return (lane){at, p->nhwc ? 3 : 1, p->mean[k], p->scale};
 }
 
-static void put_bytes(lane l, const uint8_t *restrict in, int n) {
+static void put_bytes(lane l, const uint8_t *restrict in, int n)
+{
     float *restrict at = l.at;
     const float mean = l.mean, scale = l.scale;
     if (l.step == 1)
@@ -89,17 +96,20 @@ static void put_bytes(lane l, const uint8_t *restrict in, int n) {
         for (int x = 0; x < n; x++) at[3 * x] = ((float)in[3 * x] - mean) * scale;
 }
 
-static void put_mirrored(lane l, const uint8_t *in, int n) {
+static void put_mirrored(lane l, const uint8_t *in, int n)
+{
     for (int x = 0; x < n; x++) l.at[x * l.step] = ((float)in[3 * (n - 1 - x)] - l.mean) * l.scale;
 }
 
-static void put_value(lane l, float pixel, int n) {
+static void put_value(lane l, float pixel, int n)
+{
     const float v = (pixel - l.mean) * l.scale;
     for (int x = 0; x < n; x++) l.at[x * l.step] = v;
 }
 
 /* Across: row of floats, interleaved, to one channel. */
-static void put_resampled(lane l, const fw_taps *t, const float *row) {
+static void put_resampled(lane l, const fw_taps *t, const float *row)
+{
     for (int o = 0; o < t->out; o++) {
         const float *w = t->weight + (size_t)o * t->width, *in = row + (size_t)t->first[o] * 3;
         float sum = 0;
@@ -109,7 +119,8 @@ static void put_resampled(lane l, const fw_taps *t, const float *row) {
 }
 
 /* Down: the weighted mean of input rows, for output row o. */
-static void blend_rows(const fw_taps *t, int o, const uint8_t *rgb, int bytes, float *restrict row) {
+static void blend_rows(const fw_taps *t, int o, const uint8_t *rgb, int bytes, float *restrict row)
+{
     const float *w = t->weight + (size_t)o * t->width;
     memset(row, 0, (size_t)bytes * sizeof *row);
     for (int i = 0; i < t->count[o]; i++) {
@@ -119,7 +130,8 @@ static void blend_rows(const fw_taps *t, int o, const uint8_t *rgb, int bytes, f
     }
 }
 
-static void fill_rest(const fw_planar *p, int sw, int sh, int ox, int oy, float pad, float *out, int W, int H) {
+static void fill_rest(const fw_planar *p, int sw, int sh, int ox, int oy, float pad, float *out, int W, int H)
+{
     for (int c = 0; c < 3; c++)
         for (int y = 0; y < H; y++) {
             const bool photo = y >= oy && y < oy + sh;
@@ -129,7 +141,8 @@ static void fill_rest(const fw_planar *p, int sw, int sh, int ox, int oy, float 
 }
 
 void fw_planar_place(fw_planar *p, const uint8_t *rgb, int w, int h, int sw, int sh, int ox, int oy, float pad,
-                     float *out, int W, int H) {
+                     float *out, int W, int H)
+{
     fill_rest(p, sw, sh, ox, oy, pad, out, W, H);
     if (sw == w && sh == h) {
         for (int c = 0; c < 3; c++)
@@ -144,7 +157,8 @@ void fw_planar_place(fw_planar *p, const uint8_t *rgb, int w, int h, int sw, int
     }
 }
 
-void fw_planar_copy(const fw_planar *p, const uint8_t *rgb, int w, int h, bool mirror, float *out) {
+void fw_planar_copy(const fw_planar *p, const uint8_t *rgb, int w, int h, bool mirror, float *out)
+{
     for (int c = 0; c < 3; c++)
         for (int y = 0; y < h; y++) {
             const lane l = lane_of(p, c, out, 0, y, w, h);

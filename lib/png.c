@@ -19,7 +19,8 @@ typedef struct job {
     enum fw_img_status status;
 } job;
 
-static void on_error(png_structp png, png_const_charp text) {
+static void on_error(png_structp png, png_const_charp text)
+{
     job *j = png_get_error_ptr(png);
     fw_decode_fail(j->d, FW_IMG_UNREADABLE, "png: %s", text);
     j->status = FW_IMG_UNREADABLE;
@@ -27,19 +28,22 @@ static void on_error(png_structp png, png_const_charp text) {
 }
 
 /* Warnings are about metadata or about bits that do not reach the pixels. */
-static void on_warning(png_structp png, png_const_charp text) {
+static void on_warning(png_structp png, png_const_charp text)
+{
     FW_UNUSED(png);
     FW_UNUSED(text);
 }
 
-static void on_read(png_structp png, png_bytep to, size_t n) {
+static void on_read(png_structp png, png_bytep to, size_t n)
+{
     job *j = png_get_io_ptr(png);
     if (n > j->d->n - j->at) png_error(png, "file ends early");
     memcpy(to, j->d->bytes + j->at, n);
     j->at += n;
 }
 
-static enum fw_img_status guarded(job *j, void (*step)(job *)) {
+static enum fw_img_status guarded(job *j, void (*step)(job *))
+{
     j->status = FW_IMG_OK;
     if (setjmp(j->jmp) == 0) step(j);
     return j->status;
@@ -49,7 +53,8 @@ static enum fw_img_status guarded(job *j, void (*step)(job *)) {
  * treat as unknown and never keep. eXIf is among them because libpng 1.6 allocates whatever length its header states,
  * up to 2 GB, before it looks for the data (png_set_chunk_malloc_max is only a "benign error" there); the fuzzer found
  * that with a file of 110 bytes. find_orientation reads it instead. */
-static void skip_metadata(png_structp png) {
+static void skip_metadata(png_structp png)
+{
     static const png_byte names[] =
         "zTXt\0iTXt\0tEXt\0iCCP\0sPLT\0hIST\0sRGB\0cHRM\0gAMA\0pCAL\0sCAL\0tIME\0pHYs\0oFFs\0sBIT\0"
         "bKGD\0eXIf";
@@ -57,7 +62,8 @@ static void skip_metadata(png_structp png) {
     png_set_chunk_malloc_max(png, 1 << 20);
 }
 
-static void step_header(job *j) {
+static void step_header(job *j)
+{
     skip_metadata(j->png);
     png_set_user_limits(j->png, 1u << 24, 1u << 24); /* fw_decode_check_size does the rest */
     png_set_read_fn(j->png, j, on_read);
@@ -67,7 +73,8 @@ static void step_header(job *j) {
 }
 
 /* Whatever the file holds becomes 8-bit RGB or RGBA. Compositing is ours: libpng's own turns 16-bit white into 254. */
-static int set_transforms(job *j) {
+static int set_transforms(job *j)
+{
     png_set_expand(j->png);
     png_set_scale_16(j->png);
     png_set_gray_to_rgb(j->png);
@@ -76,7 +83,8 @@ static int set_transforms(job *j) {
     return png_get_channels(j->png, j->info);
 }
 
-static void step_pixels(job *j) {
+static void step_pixels(job *j)
+{
     const int channels = set_transforms(j);
     const size_t pixels = (size_t)j->w * (size_t)j->h, stride = (size_t)channels * (size_t)j->w;
     if ((channels != 3 && channels != 4) || png_get_rowbytes(j->png, j->info) != stride)
@@ -90,13 +98,15 @@ static void step_pixels(job *j) {
     if (channels == 4) fw_decode_on_white(to, j->d->out->rgb, pixels);
 }
 
-static size_t be32(const uint8_t *p) {
+static size_t be32(const uint8_t *p)
+{
     return (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | p[3];
 }
 
 /* The first eXIf chunk, before or behind the pixels. A chunk is length, name, data, checksum: 12 bytes more than data.
  */
-static int find_orientation(const fw_decode *d) {
+static int find_orientation(const fw_decode *d)
+{
     for (size_t at = 8; d->n - at >= 12;) {
         const uint8_t *chunk = d->bytes + at;
         const size_t n = be32(chunk);
@@ -107,7 +117,8 @@ static int find_orientation(const fw_decode *d) {
     return 1;
 }
 
-static enum fw_img_status job_open(job *j, fw_decode *d) {
+static enum fw_img_status job_open(job *j, fw_decode *d)
+{
     memset(j, 0, sizeof *j);
     j->d = d;
     j->png = png_create_read_struct(PNG_LIBPNG_VER_STRING, j, on_error, on_warning);
@@ -116,12 +127,14 @@ static enum fw_img_status job_open(job *j, fw_decode *d) {
     return guarded(j, step_header);
 }
 
-static void job_close(job *j) {
+static void job_close(job *j)
+{
     if (j->png) png_destroy_read_struct(&j->png, &j->info, NULL);
     fw_free(j->row);
 }
 
-enum fw_img_status fw_png_decode(fw_decode *d) {
+enum fw_img_status fw_png_decode(fw_decode *d)
+{
     job j;
     enum fw_img_status s = job_open(&j, d);
     if (s == FW_IMG_OK) s = fw_decode_check_size(d, (uint64_t)j.w, (uint64_t)j.h);
@@ -135,7 +148,8 @@ enum fw_img_status fw_png_decode(fw_decode *d) {
     return s;
 }
 
-enum fw_img_status fw_png_probe(const uint8_t *bytes, size_t n, int *width, int *height) {
+enum fw_img_status fw_png_probe(const uint8_t *bytes, size_t n, int *width, int *height)
+{
     char why[FW_IMG_WHY];
     fw_decode d = {.bytes = bytes, .n = n, .why = why};
     job j;

@@ -6,7 +6,8 @@ enum { SIDE = 112, HALF = SIDE / 2 };
 /* The face inside the template: brows to chin, cheek to cheek. In blocks of 2 x 2; even numbers keep the two alike. */
 enum { LEFT = 10, RIGHT = 46, TOP = 14, BOTTOM = 54 };
 
-static void luma_blocks(const uint8_t *crop, float luma[SIDE * SIDE], float block[HALF * HALF]) {
+static void luma_blocks(const uint8_t *crop, float luma[SIDE * SIDE], float block[HALF * HALF])
+{
     for (int i = 0; i < SIDE * SIDE; i++)
         luma[i] = 0.299f * crop[3 * i] + 0.587f * crop[3 * i + 1] + 0.114f * crop[3 * i + 2];
     for (int y = 0; y < HALF; y++)
@@ -16,7 +17,8 @@ static void luma_blocks(const uint8_t *crop, float luma[SIDE * SIDE], float bloc
         }
 }
 
-static void mean_and_std(const float *luma, float *mean, float *std) {
+static void mean_and_std(const float *luma, float *mean, float *std)
+{
     double sum = 0, squares = 0;
     const int n = 4 * (RIGHT - LEFT) * (BOTTOM - TOP);
     for (int y = 2 * TOP; y < 2 * BOTTOM; y++)
@@ -30,7 +32,8 @@ static void mean_and_std(const float *luma, float *mean, float *std) {
     *std = (float)sqrt(fmax(0, squares / n - m * m));
 }
 
-static double laplacian_variance(const float *block) {
+static double laplacian_variance(const float *block)
+{
     double sum = 0, squares = 0;
     const int n = (RIGHT - LEFT) * (BOTTOM - TOP);
     for (int y = TOP; y < BOTTOM; y++)
@@ -43,7 +46,8 @@ static double laplacian_variance(const float *block) {
     return fmax(0, squares / n - sum / n * (sum / n));
 }
 
-fw_quality fw_quality_measure(const uint8_t *crop, const float landmarks[10], float det_score) {
+fw_quality fw_quality_measure(const uint8_t *crop, const float landmarks[10], float det_score)
+{
     float luma[SIDE * SIDE], block[HALF * HALF];
     fw_quality q = {.det_score = det_score};
     luma_blocks(crop, luma, block);
@@ -55,15 +59,18 @@ fw_quality fw_quality_measure(const uint8_t *crop, const float landmarks[10], fl
     return q;
 }
 
-static double rise(double x, double half) {
+static double rise(double x, double half)
+{
     return x > 0 ? x * x / (x * x + half * half) : 0;
 }
 
-static double fall(double x, double half) {
+static double fall(double x, double half)
+{
     return half * half / (x * x + half * half);
 }
 
-float fw_quality_score(const fw_quality *q) {
+float fw_quality_score(const fw_quality *q)
+{
     const double picture = rise(q->sharpness, 7.5) * rise(q->eyes, 12) * rise(q->contrast, 8) *
                            rise(q->brightness, 25) * rise(255 - q->brightness, 20);
     const double pose = fall(q->pose.yaw, 50) * fall(q->pose.pitch, 40) * fall(q->pose.roll, 90);

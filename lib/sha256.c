@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static int finish(EVP_MD_CTX *ctx, const char *what, char hex[FW_SHA256_HEX], fw_err *e) {
+static int finish(EVP_MD_CTX *ctx, const char *what, char hex[FW_SHA256_HEX], fw_err *e)
+{
     unsigned char digest[EVP_MAX_MD_SIZE];
     unsigned int len = 0;
     if (!EVP_DigestFinal_ex(ctx, digest, &len) || len != 32)
@@ -13,7 +14,8 @@ static int finish(EVP_MD_CTX *ctx, const char *what, char hex[FW_SHA256_HEX], fw
     return FW_OK;
 }
 
-static int start(EVP_MD_CTX **ctx, const char *what, fw_err *e) {
+static int start(EVP_MD_CTX **ctx, const char *what, fw_err *e)
+{
     *ctx = EVP_MD_CTX_new();
     if (*ctx && EVP_DigestInit_ex(*ctx, EVP_sha256(), NULL)) return FW_OK;
     EVP_MD_CTX_free(*ctx);
@@ -21,7 +23,8 @@ static int start(EVP_MD_CTX **ctx, const char *what, fw_err *e) {
     return fw_fail(e, FW_EFAIL, "digest '%s': OpenSSL refuses SHA-256", what);
 }
 
-static int feed(EVP_MD_CTX *ctx, FILE *f, const char *path, fw_err *e) {
+static int feed(EVP_MD_CTX *ctx, FILE *f, const char *path, fw_err *e)
+{
     enum { CHUNK = 1 << 20 };
     unsigned char *buf = fw_alloc(CHUNK, 1);
     int rc = FW_OK;
@@ -33,7 +36,8 @@ static int feed(EVP_MD_CTX *ctx, FILE *f, const char *path, fw_err *e) {
     return rc;
 }
 
-int fw_sha256_file(const char *path, char hex[FW_SHA256_HEX], fw_err *e) {
+int fw_sha256_file(const char *path, char hex[FW_SHA256_HEX], fw_err *e)
+{
     FILE *f = fopen(path, "rbe");
     if (!f) return fw_fail_errno(e, "open '%s'", path);
     EVP_MD_CTX *ctx;
@@ -45,7 +49,8 @@ int fw_sha256_file(const char *path, char hex[FW_SHA256_HEX], fw_err *e) {
     return rc;
 }
 
-int fw_sha256_bytes(const void *bytes, size_t n, char hex[FW_SHA256_HEX], fw_err *e) {
+int fw_sha256_bytes(const void *bytes, size_t n, char hex[FW_SHA256_HEX], fw_err *e)
+{
     EVP_MD_CTX *ctx;
     int rc = start(&ctx, "bytes", e);
     if (!rc && !EVP_DigestUpdate(ctx, bytes, n)) rc = fw_fail(e, FW_EFAIL, "digest bytes: OpenSSL refuses");

@@ -7,8 +7,8 @@
  *   tmp/                           staging folders; only a crash leaves anything here
  *
  * A result is done when its folder exists: it is built in tmp/, every file is written and fsynced, MANIFEST last, then
- * the folder is renamed and the parent fsynced. Nothing is ever overwritten. If two processes build the same result, the
- * second rename fails and its work is dropped: both have the same bytes.
+ * the folder is renamed and the parent fsynced. Nothing is ever overwritten. If two processes build the same result,
+ * the second rename fails and its work is dropped: both have the same bytes.
  *
  * Sets. The dataset itself is the set "". Each benchmark is a set of its own, with its own shards, named as on the
  * command line. A shard belongs to one set and never changes.
@@ -26,13 +26,13 @@ typedef struct fw_shard {
     unsigned number;
     char set[64];
     size_t rows;
-    fw_hash key;                 /* over all sealed bytes */
-    fw_column path, path_off;    /* u8 / u64: paths relative to the set's source */
-    fw_column label;             /* u32 into the shard's own label table, FW_NO_LABEL: none */
+    fw_hash key;                     /* over all sealed bytes */
+    fw_column path, path_off;        /* u8 / u64: paths relative to the set's source */
+    fw_column label;                 /* u32 into the shard's own label table, FW_NO_LABEL: none */
     fw_column label_name, label_off; /* u8 / u64: the label table */
-    fw_column bytes, mtime;      /* u64, i64 */
-    fw_column hash;              /* u64 x 2: XXH3-128 of the content, 0 0: unreadable */
-    uint8_t *removed;            /* rows bytes, 1: the image has left the dataset; NULL: none */
+    fw_column bytes, mtime;          /* u64, i64 */
+    fw_column hash;                  /* u64 x 2: XXH3-128 of the content, 0 0: unreadable */
+    uint8_t *removed;                /* rows bytes, 1: the image has left the dataset; NULL: none */
 } fw_shard;
 
 typedef struct fw_store {
@@ -77,7 +77,8 @@ int fw_shard_builder_seal(fw_shard_builder *b, fw_store *s, const char *set, fw_
 void fw_shard_builder_free(fw_shard_builder *b);
 
 /* Replace the removed list: `gone(user, shard, row)` tells for every row. Returns through the shards' `removed`. */
-int fw_store_write_removed(fw_store *s, bool (*gone)(void *user, const fw_shard *sh, size_t row), void *user, fw_err *e);
+int fw_store_write_removed(fw_store *s, bool (*gone)(void *user, const fw_shard *sh, size_t row), void *user,
+                           fw_err *e);
 /* Digest of the removed rows of a set, part of the key of whole-dataset stages. */
 fw_hash fw_store_removed_key(const fw_store *s, const char *set);
 
@@ -92,8 +93,8 @@ const char *fw_staging_dir(const fw_staging *g);
 int fw_staging_commit(fw_staging *g, const char *recipe, fw_err *e);
 void fw_staging_abandon(fw_staging *g);
 
-/* Does DIR/file still have the size and digest that DIR's MANIFEST says? FW_EFAIL names the file and what to do. Reads the
- * file once (seconds per 10 GB), so it is for results of the whole dataset, whose values are used as indexes. */
+/* Does DIR/file still have the size and digest that DIR's MANIFEST says? FW_EFAIL names the file and what to do. Reads
+ * the file once (seconds per 10 GB), so it is for results of the whole dataset, whose values are used as indexes. */
 int fw_result_verify(const char *dir, const char *file, fw_err *e) FW_MUST_USE;
 
 /* Remove what crashed processes left in tmp/. Needs the exclusive lock. */

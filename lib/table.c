@@ -25,8 +25,10 @@ fw_table *fw_table_open(const char *dir, const char *name, const char *const *co
     fw_free(csv);
     fw_free(lines);
     if (e->code) {
-        if (t->csv) (void)!fw_table_close(t, e);
-        else fw_free(t);
+        if (t->csv)
+            (void)!fw_table_close(t, e);
+        else
+            fw_free(t);
         return NULL;
     }
     for (int i = 0; columns[i]; i++) fw_out_printf(t->csv, "%s%s", i ? "," : "", columns[i]);

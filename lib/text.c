@@ -33,9 +33,12 @@ static void escape(fw_buf *out, const char *s, size_t n, bool control_too)
     while (n) {
         int len = fw_utf8_length(s, n);
         bool control = (unsigned char)*s < 0x20 || *s == 0x7F;
-        if (*s == '\\') fw_buf_puts(out, "\\\\");
-        else if (!len || (control && control_too)) fw_buf_printf(out, "\\x%02X", (unsigned char)*s);
-        else fw_buf_add(out, s, (size_t)len);
+        if (*s == '\\')
+            fw_buf_puts(out, "\\\\");
+        else if (!len || (control && control_too))
+            fw_buf_printf(out, "\\x%02X", (unsigned char)*s);
+        else
+            fw_buf_add(out, s, (size_t)len);
         s += len ? len : 1;
         n -= len ? (size_t)len : 1;
     }
@@ -43,8 +46,10 @@ static void escape(fw_buf *out, const char *s, size_t n, bool control_too)
 
 void fw_text_utf8(fw_buf *out, const char *s, size_t n)
 {
-    if (fw_utf8_valid(s, n)) fw_buf_add(out, s, n);
-    else escape(out, s, n, false);
+    if (fw_utf8_valid(s, n))
+        fw_buf_add(out, s, n);
+    else
+        escape(out, s, n, false);
 }
 
 void fw_text_list(fw_buf *out, const char *s, size_t n)
@@ -63,9 +68,12 @@ void fw_text_unlist(char *s)
     char *to = s;
     for (; *s; to++) {
         int hi = s[0] == '\\' && s[1] == 'x' ? hex_digit(s[2]) : -1, lo = hi < 0 ? -1 : hex_digit(s[3]);
-        if (lo >= 0 && (hi || lo)) *to = (char)(hi << 4 | lo), s += 4;
-        else if (s[0] == '\\' && s[1] == '\\') *to = '\\', s += 2;
-        else *to = *s++;
+        if (lo >= 0 && (hi || lo))
+            *to = (char)(hi << 4 | lo), s += 4;
+        else if (s[0] == '\\' && s[1] == '\\')
+            *to = '\\', s += 2;
+        else
+            *to = *s++;
     }
     *to = 0;
 }
@@ -75,8 +83,10 @@ void fw_text_csv(fw_buf *out, const char *s, size_t n)
     fw_buf field = {0};
     fw_buf_puts(&field, "");
     fw_text_utf8(&field, s, n);
-    bool quote = strpbrk(field.data, "\",\r\n") || (field.len && (field.data[0] == ' ' || field.data[field.len - 1] == ' '));
-    if (!quote) fw_buf_add(out, field.data, field.len);
+    bool quote =
+        strpbrk(field.data, "\",\r\n") || (field.len && (field.data[0] == ' ' || field.data[field.len - 1] == ' '));
+    if (!quote)
+        fw_buf_add(out, field.data, field.len);
     else {
         fw_buf_puts(out, "\"");
         for (size_t i = 0; i < field.len; i++) {

@@ -10,7 +10,8 @@
 
 #include "base.h"
 
-/* Length of the well-formed UTF-8 sequence at s (n bytes left), 0 if it is none (overlong, surrogate, beyond U+10FFFF). */
+/* Length of the well-formed UTF-8 sequence at s (n bytes left), 0 if it is none (overlong, surrogate, beyond U+10FFFF).
+ */
 int fw_utf8_length(const char *s, size_t n);
 bool fw_utf8_valid(const char *s, size_t n);
 

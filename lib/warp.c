@@ -25,18 +25,21 @@ static const fw_template templates[] = {
      {30.2946f, 51.6963f, 65.5318f, 51.5014f, 48.0252f, 71.7366f, 33.5493f, 92.3655f, 62.7299f, 92.2041f}},
 };
 
-const fw_template *fw_template_at(size_t at) {
+const fw_template *fw_template_at(size_t at)
+{
     return at < FW_COUNT(templates) ? &templates[at] : NULL;
 }
 
-const fw_template *fw_template_find(const char *name) {
+const fw_template *fw_template_find(const char *name)
+{
     for (size_t i = 0; i < FW_COUNT(templates); i++)
         if (strcmp(templates[i].name, name) == 0) return &templates[i];
     return NULL;
 }
 
 /* Means of five points; false when one is not finite. */
-static bool centre(const float p[10], double *cx, double *cy) {
+static bool centre(const float p[10], double *cx, double *cy)
+{
     *cx = *cy = 0;
     for (int i = 0; i < 10; i += 2) {
         if (!isfinite(p[i]) || !isfinite(p[i + 1])) return false;
@@ -46,7 +49,8 @@ static bool centre(const float p[10], double *cx, double *cy) {
     return true;
 }
 
-enum fw_fit fw_similarity(const float from[10], const float to[10], fw_affine *out) {
+enum fw_fit fw_similarity(const float from[10], const float to[10], fw_affine *out)
+{
     double px, py, qx, qy, pp = 0, qq = 0;
     double re = 0, im = 0;   /* sum conj(p) q: the rotation */
     double mre = 0, mim = 0; /* sum p q: the best reflection */
@@ -68,16 +72,19 @@ enum fw_fit fw_similarity(const float from[10], const float to[10], fw_affine *o
     return mre * mre + mim * mim > re * re + im * im ? FW_FIT_MIRRORED : FW_FIT_OK;
 }
 
-void fw_affine_apply(const fw_affine *a, double x, double y, double *ox, double *oy) {
+void fw_affine_apply(const fw_affine *a, double x, double y, double *ox, double *oy)
+{
     *ox = a->m[0] * x + a->m[1] * y + a->m[2];
     *oy = a->m[3] * x + a->m[4] * y + a->m[5];
 }
 
-static double determinant(const fw_affine *a) {
+static double determinant(const fw_affine *a)
+{
     return a->m[0] * a->m[4] - a->m[1] * a->m[3];
 }
 
-bool fw_affine_invert(const fw_affine *a, fw_affine *out) {
+bool fw_affine_invert(const fw_affine *a, fw_affine *out)
+{
     const double det = determinant(a);
     if (!isfinite(det) || fabs(det) < 1e-12) return false;
     const double p = a->m[4] / det, q = -a->m[1] / det, r = -a->m[3] / det, s = a->m[0] / det;
@@ -85,12 +92,14 @@ bool fw_affine_invert(const fw_affine *a, fw_affine *out) {
     return true;
 }
 
-double fw_affine_shrink(const fw_affine *a) {
+double fw_affine_shrink(const fw_affine *a)
+{
     const double det = fabs(determinant(a));
     return isfinite(det) && det >= 1e-12 ? sqrt(1 / det) : 0;
 }
 
-double fw_fit_residual(const fw_affine *a, const float from[10], const float to[10]) {
+double fw_fit_residual(const fw_affine *a, const float from[10], const float to[10])
+{
     double sum = 0;
     for (int i = 0; i < 10; i += 2) {
         double x, y;
@@ -100,13 +109,15 @@ double fw_fit_residual(const fw_affine *a, const float from[10], const float to[
     return sqrt(sum / 5);
 }
 
-void fw_landmarks_decoded(const fw_image *im, const float full[10], float out[10]) {
+void fw_landmarks_decoded(const fw_image *im, const float full[10], float out[10])
+{
     const double sx = (double)im->width / im->full_width, sy = (double)im->height / im->full_height;
     for (int i = 0; i < 10; i++) out[i] = (float)((full[i] + 0.5) * (i % 2 ? sy : sx) - 0.5);
 }
 
 /* Add the bilinear sample at (x, y) to sum[3]; outside is black. */
-static void add_inside(const fw_image *im, int x0, int y0, float fx, float fy, float sum[3]) {
+static void add_inside(const fw_image *im, int x0, int y0, float fx, float fy, float sum[3])
+{
     const uint8_t *p = im->rgb + 3 * ((size_t)y0 * (size_t)im->width + (size_t)x0), *q = p + 3 * (size_t)im->width;
     for (int k = 0; k < 3; k++) {
         const float top = p[k] + fx * (float)(p[k + 3] - p[k]), low = q[k] + fx * (float)(q[k + 3] - q[k]);
@@ -114,7 +125,8 @@ static void add_inside(const fw_image *im, int x0, int y0, float fx, float fy, f
     }
 }
 
-static void add_at_edge(const fw_image *im, int x0, int y0, float fx, float fy, float sum[3]) {
+static void add_at_edge(const fw_image *im, int x0, int y0, float fx, float fy, float sum[3])
+{
     for (int j = 0; j < 2; j++)
         for (int i = 0; i < 2; i++) {
             const int x = x0 + i, y = y0 + j;
@@ -125,7 +137,8 @@ static void add_at_edge(const fw_image *im, int x0, int y0, float fx, float fy, 
         }
 }
 
-static void add_sample(const fw_image *im, double x, double y, float sum[3]) {
+static void add_sample(const fw_image *im, double x, double y, float sum[3])
+{
     if (!(x > -1 && y > -1 && x < im->width && y < im->height)) return; /* NaN too */
     const int x0 = (int)(x + 1) - 1, y0 = (int)(y + 1) - 1;             /* floor, as x + 1 > 0 */
     const float fx = (float)(x - x0), fy = (float)(y - y0);
@@ -136,7 +149,8 @@ static void add_sample(const fw_image *im, double x, double y, float sum[3]) {
 }
 
 /* One output row. n x n samples a pixel, spread evenly over it. */
-static void warp_row(const fw_image *im, const fw_affine *back, int n, int y, int ow, uint8_t *out) {
+static void warp_row(const fw_image *im, const fw_affine *back, int n, int y, int ow, uint8_t *out)
+{
     const float scale = 1.0f / (float)(n * n);
     for (int x = 0; x < ow; x++) {
         float sum[3] = {0, 0, 0};
@@ -155,12 +169,14 @@ typedef struct region {
     int x0, y0, x1, y1;
 } region;
 
-static int clamp_to(double v, int low, int high) {
+static int clamp_to(double v, int low, int high)
+{
     return v < low ? low : v > high ? high : (int)v;
 }
 
 /* What the output can see of the picture: the bounding box of its corners, `around` pixels wider. */
-static region seen(const fw_image *im, const fw_affine *back, int ow, int oh, int around) {
+static region seen(const fw_image *im, const fw_affine *back, int ow, int oh, int around)
+{
     double low_x = INFINITY, low_y = INFINITY, high_x = -INFINITY, high_y = -INFINITY;
     for (int corner = 0; corner < 4; corner++) {
         double x, y;
@@ -173,7 +189,8 @@ static region seen(const fw_image *im, const fw_affine *back, int ow, int oh, in
 }
 
 /* Sums of one row of k x k blocks; what of a block lies outside the region counts as black. */
-static void sum_blocks(const fw_image *im, region r, int k, int row, uint32_t *sum, int columns) {
+static void sum_blocks(const fw_image *im, region r, int k, int row, uint32_t *sum, int columns)
+{
     const int first = r.y0 + row * k, end = first + k < r.y1 ? first + k : r.y1;
     memset(sum, 0, 3 * (size_t)columns * sizeof *sum);
     for (int y = first; y < end; y++) {
@@ -185,7 +202,8 @@ static void sum_blocks(const fw_image *im, region r, int k, int row, uint32_t *s
 }
 
 /* The region shrunk k times by averaging. Returns a picture that the caller frees. */
-static fw_image reduce(const fw_image *im, region r, int k) {
+static fw_image reduce(const fw_image *im, region r, int k)
+{
     const int columns = (r.x1 - r.x0 + k - 1) / k, rows = (r.y1 - r.y0 + k - 1) / k;
     fw_image out = {.width = columns, .height = rows, .cap = 3 * (size_t)columns * (size_t)rows};
     const uint32_t area = (uint32_t)k * (uint32_t)k;
@@ -201,7 +219,8 @@ static fw_image reduce(const fw_image *im, region r, int k) {
 }
 
 /* Shrinking k times or more, k >= 2: average k x k blocks first. Less than 1.5 is then left to do. */
-static void warp_reduced(const fw_image *im, const fw_affine *back, int k, int ow, int oh, uint8_t *out) {
+static void warp_reduced(const fw_image *im, const fw_affine *back, int k, int ow, int oh, uint8_t *out)
+{
     const region r = seen(im, back, ow, oh, 2 * k);
     fw_image small = reduce(im, r, k);
     /* block X has its centre at x0 + k X + (k - 1) / 2 */
@@ -212,7 +231,8 @@ static void warp_reduced(const fw_image *im, const fw_affine *back, int k, int o
     fw_image_free(&small);
 }
 
-void fw_warp(const fw_image *im, const fw_affine *a, int ow, int oh, uint8_t *out) {
+void fw_warp(const fw_image *im, const fw_affine *a, int ow, int oh, uint8_t *out)
+{
     fw_affine back;
     if (!fw_affine_invert(a, &back)) {
         memset(out, 0, 3 * (size_t)ow * (size_t)oh);
@@ -227,11 +247,13 @@ void fw_warp(const fw_image *im, const fw_affine *a, int ow, int oh, uint8_t *ou
     for (int y = 0; y < oh; y++) warp_row(im, &back, n, y, ow, out + 3 * (size_t)ow * (size_t)y);
 }
 
-int fw_template_rows(const fw_template *t, int size) {
+int fw_template_rows(const fw_template *t, int size)
+{
     return (int)lround((double)size * t->height / t->width);
 }
 
-enum fw_fit fw_template_fit(const float landmarks[10], const fw_template *t, int size, double margin, fw_affine *out) {
+enum fw_fit fw_template_fit(const float landmarks[10], const fw_template *t, int size, double margin, fw_affine *out)
+{
     const double scale = size / (t->width * (1 + 2 * margin));
     float to[10];
     for (int i = 0; i < 10; i++) {
@@ -242,7 +264,8 @@ enum fw_fit fw_template_fit(const float landmarks[10], const fw_template *t, int
 }
 
 enum fw_fit fw_warp_template(const fw_image *im, const float landmarks[10], const fw_template *t, int size,
-                             double margin, uint8_t *out) {
+                             double margin, uint8_t *out)
+{
     fw_affine a;
     float decoded[10];
     const int rows = fw_template_rows(t, size);
@@ -255,7 +278,8 @@ enum fw_fit fw_warp_template(const fw_image *im, const float landmarks[10], cons
     return fit;
 }
 
-fw_pose fw_pose_from_landmarks(const float l[10]) {
+fw_pose fw_pose_from_landmarks(const float l[10])
+{
     static const double degrees = 180 / 3.14159265358979323846, depth = 0.41, frontal = 0.555;
     const fw_pose unknown = {90, 90, 90};
     double cx, cy;

@@ -4,7 +4,8 @@
 #include <webp/decode.h>
 #include <webp/demux.h>
 
-static const char *vp8_text(VP8StatusCode c) {
+static const char *vp8_text(VP8StatusCode c)
+{
     switch (c) {
     case VP8_STATUS_NOT_ENOUGH_DATA:
     case VP8_STATUS_SUSPENDED:
@@ -18,7 +19,8 @@ static const char *vp8_text(VP8StatusCode c) {
     }
 }
 
-static enum fw_img_status read_features(fw_decode *d, WebPBitstreamFeatures *f) {
+static enum fw_img_status read_features(fw_decode *d, WebPBitstreamFeatures *f)
+{
     VP8StatusCode c = WebPGetFeatures(d->bytes, d->n, f);
     if (c != VP8_STATUS_OK) return fw_decode_fail(d, FW_IMG_UNREADABLE, "webp: %s", vp8_text(c));
     if (f->has_animation) return fw_decode_fail(d, FW_IMG_UNSUPPORTED, "webp: an animation");
@@ -26,7 +28,8 @@ static enum fw_img_status read_features(fw_decode *d, WebPBitstreamFeatures *f) 
 }
 
 /* Only files with the extended header can carry EXIF; the plain ones skip the demuxer. */
-static int find_orientation(const fw_decode *d) {
+static int find_orientation(const fw_decode *d)
+{
     if (d->n < 16 || d->bytes[15] != 'X') return 1;
     int orientation = 1;
     WebPData data = {d->bytes, d->n};
@@ -40,7 +43,8 @@ static int find_orientation(const fw_decode *d) {
     return orientation;
 }
 
-static VP8StatusCode decode_into(fw_decode *d, WebPDecoderConfig *config, uint8_t *to, int channels) {
+static VP8StatusCode decode_into(fw_decode *d, WebPDecoderConfig *config, uint8_t *to, int channels)
+{
     const size_t w = (size_t)config->input.width, h = (size_t)config->input.height;
     config->output.colorspace = channels == 4 ? MODE_RGBA : MODE_RGB;
     config->output.is_external_memory = 1;
@@ -52,7 +56,8 @@ static VP8StatusCode decode_into(fw_decode *d, WebPDecoderConfig *config, uint8_
     return c;
 }
 
-enum fw_img_status fw_webp_decode(fw_decode *d) {
+enum fw_img_status fw_webp_decode(fw_decode *d)
+{
     WebPDecoderConfig config;
     if (!WebPInitDecoderConfig(&config)) return fw_decode_fail(d, FW_IMG_UNREADABLE, "webp: libwebp does not start");
     enum fw_img_status s = read_features(d, &config.input);
@@ -73,7 +78,8 @@ enum fw_img_status fw_webp_decode(fw_decode *d) {
     return FW_IMG_OK;
 }
 
-enum fw_img_status fw_webp_probe(const uint8_t *bytes, size_t n, int *width, int *height) {
+enum fw_img_status fw_webp_probe(const uint8_t *bytes, size_t n, int *width, int *height)
+{
     char why[FW_IMG_WHY];
     fw_decode d = {.bytes = bytes, .n = n, .why = why};
     WebPBitstreamFeatures f;

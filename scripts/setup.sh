@@ -36,9 +36,9 @@ models=(
 
 packages_deps=(
     build-essential pkg-config cmake dpkg-dev ca-certificates xz-utils bzip2
-    libjpeg62-turbo-dev libpng-dev libwebp-dev libexif-dev libstb-dev
+    libjpeg62-turbo-dev libpng-dev libwebp-dev libexif-dev
     libxxhash-dev libssl-dev libjansson-dev libinih-dev liblmdb-dev
-    libopenblas-dev libfaiss-dev libmicrohttpd-dev libarchive-dev zlib1g-dev libzstd-dev libdnnl-dev
+    libopenblas-dev libfaiss-dev libmicrohttpd-dev libarchive-dev zlib1g-dev
     libcmocka-dev python3
 )
 packages_models=(python3 python3-numpy python3-onnx)

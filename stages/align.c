@@ -1,8 +1,9 @@
-/* align: bring the target face into the embedder's frame: a similarity transform from its five landmarks (lib/warp.h). */
+/* align: bring the target face into the embedder's frame: a similarity transform from its five landmarks (lib/warp.h).
+ */
+#include "align.h"
 #include "../lib/jpeg.h"
 #include "../lib/modeldesc.h"
 #include "../lib/warp.h"
-#include "align.h"
 #include "stage.h"
 
 #include <string.h>
@@ -12,7 +13,8 @@ enum { STATUS, MATRIX, CROP };
 
 static const char *const inputs[] = {"detect.status", "detect.size", "detect.landmark", "detect.target", NULL};
 static const fw_output outputs[] = {
-    [STATUS] = {"align.status", FW_U8, 1, FW_ONE, "enum fw_align_status: 0 none, 1 landmarks, 2 mirrored, 3 centre, 4 as is"},
+    [STATUS] = {"align.status", FW_U8, 1, FW_ONE,
+                "enum fw_align_status: 0 none, 1 landmarks, 2 mirrored, 3 centre, 4 as is"},
     [MATRIX] = {"align.matrix", FW_F32, 6, FW_ONE, "photo pixels to crop pixels, two rows of three"},
     [CROP] = {"align.crop", FW_U8, 1, FW_BLOB, "the crop as JPEG, for people to look at"},
     {0}};
@@ -41,7 +43,8 @@ static int open_align(fw_task *t, fw_err *e)
     fw_modeldesc *desc = NULL;
     FW_TRY(fw_task_modeldesc(t, "embed.model", &desc, e));
     s->frame = fw_template_find(desc->crop_template);
-    if (!s->frame) fw_fail(e, FW_EUSAGE, "model '%s': unknown alignment template '%s'", desc->path, desc->crop_template);
+    if (!s->frame)
+        fw_fail(e, FW_EUSAGE, "model '%s': unknown alignment template '%s'", desc->path, desc->crop_template);
     fw_modeldesc_free(desc);
     return e->code;
 }
@@ -63,7 +66,8 @@ static void scale_matrix(float m[6], const int32_t size[2], const fw_template *f
 static enum fw_align_status find_matrix(const state *s, enum fw_img_status seen, const int32_t size[2],
                                         const float *landmark, float m[6])
 {
-    if (seen == FW_IMG_UNREADABLE || seen == FW_IMG_UNSUPPORTED || size[0] <= 0) return FW_ALIGN_NONE; /* 0: an embedding */
+    if (seen == FW_IMG_UNREADABLE || seen == FW_IMG_UNSUPPORTED || size[0] <= 0)
+        return FW_ALIGN_NONE; /* 0: an embedding */
     if (s->as_is) return scale_matrix(m, size, s->frame, 0), FW_ALIGN_AS_IS;
     fw_affine a;
     enum fw_fit fit = landmark ? fw_similarity(landmark, s->frame->point, &a) : FW_FIT_DEGENERATE;

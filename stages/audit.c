@@ -51,24 +51,30 @@ static json_t *describe(const fw_audit *a, const fw_audit_opt *o)
     const fw_calib *c = &a->calib;
     json_t *genuine = json_array();
     for (int k = 0; k < FW_CALIB_PARTS; k++)
-        json_array_append_new(genuine, json_pack("{s:f, s:f, s:f}", "weight", c->weight[k], "atanh_mean", c->mean[k], "atanh_sd", c->sd[k]));
-    json_t *limits = json_pack("{s:o, s:o}",
-        "group", threshold(a->t_in, "similarity that impostor pairs of this dataset exceed at audit.target_far; groups the images of a label"),
+        json_array_append_new(genuine, json_pack("{s:f, s:f, s:f}", "weight", c->weight[k], "atanh_mean", c->mean[k],
+                                                 "atanh_sd", c->sd[k]));
+    json_t *limits = json_pack(
+        "{s:o, s:o}", "group",
+        threshold(
+            a->t_in,
+            "similarity that impostor pairs of this dataset exceed at audit.target_far; groups the images of a label"),
         "same_person", threshold(a->t_person, "their 1e-5 point; two centroids above it are one person"));
-    return json_pack("{s:{s:f, s:[f,f], s:f}, s:o, s:f, s:{s:I, s:f, s:f, s:f, s:f, s:f, s:o}, s:{s:I, s:f, s:o, s:o}, s:i}",
-        "noise_rate", "estimate", a->noise, "interval95", a->noise_low, a->noise_high, "share_of_other_identities", a->flip_share,
-        "thresholds", limits, "target_far", o->target_far,
-        "impostor", "pairs", (json_int_t)c->pairs, "q0", c->q0, "q1", c->q1, "q2", c->q2, "left", c->left,
-        "same_person_share", c->same_person, "histogram", histogram(c->impostor_hist),
-        "genuine", "images", (json_int_t)c->genuine, "rho", c->rho, "components", genuine, "histogram", histogram(c->own_hist),
-        "rounds", a->rounds);
+    return json_pack(
+        "{s:{s:f, s:[f,f], s:f}, s:o, s:f, s:{s:I, s:f, s:f, s:f, s:f, s:f, s:o}, s:{s:I, s:f, s:o, s:o}, s:i}",
+        "noise_rate", "estimate", a->noise, "interval95", a->noise_low, a->noise_high, "share_of_other_identities",
+        a->flip_share, "thresholds", limits, "target_far", o->target_far, "impostor", "pairs", (json_int_t)c->pairs,
+        "q0", c->q0, "q1", c->q1, "q2", c->q2, "left", c->left, "same_person_share", c->same_person, "histogram",
+        histogram(c->impostor_hist), "genuine", "images", (json_int_t)c->genuine, "rho", c->rho, "components", genuine,
+        "histogram", histogram(c->own_hist), "rounds", a->rounds);
 }
 
 static int save_json(fw_task *t, const fw_audit *a, const fw_audit_opt *o, fw_err *e)
 {
     json_t *j = describe(a, o);
-    char *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL, *path = fw_task_path(t, "audit.json");
-    int rc = text ? fw_file_write(path, text, strlen(text), e) : fw_fail(e, FW_EFAIL, "write '%s': a value is not a number", path);
+    char *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL,
+         *path = fw_task_path(t, "audit.json");
+    int rc = text ? fw_file_write(path, text, strlen(text), e)
+                  : fw_fail(e, FW_EFAIL, "write '%s': a value is not a number", path);
     fw_free(path);
     free(text);
     json_decref(j);
@@ -80,9 +86,12 @@ static int save_columns(fw_task *t, const fw_audit *a, fw_err *e)
     const struct {
         const void *data;
         size_t rows;
-    } what[] = {{a->score, a->n},     {a->verdict, a->n},       {a->new_label, a->n},       {a->person, a->n},
-                {a->outlier, a->n},   {a->sim, a->n},           {a->other, a->n},           {a->other_sim, a->n},
-                {a->id_images, a->labels}, {a->id_cohesion, a->labels}, {a->id_action, a->labels}, {a->id_other, a->labels},
+    } what[] = {{a->score, a->n},          {a->verdict, a->n},
+                {a->new_label, a->n},      {a->person, a->n},
+                {a->outlier, a->n},        {a->sim, a->n},
+                {a->other, a->n},          {a->other_sim, a->n},
+                {a->id_images, a->labels}, {a->id_cohesion, a->labels},
+                {a->id_action, a->labels}, {a->id_other, a->labels},
                 {a->id_score, a->labels},  {a->id_centre, a->labels}};
     for (size_t i = 0; i < FW_COUNT(what); i++) FW_TRY(fw_task_save(t, outputs[i].name, what[i].data, what[i].rows, e));
     return FW_OK;

@@ -11,7 +11,8 @@
 enum { SEED = 1 };
 
 static const char *const inputs[] = {"embed.vec", "embed.valid", "knn.off", "knn.id", "knn.sim", NULL};
-static const fw_output outputs[] = {{"cluster.id", FW_I32, 1, FW_ONE, "cluster number, -1: alone or no embedding"}, {0}};
+static const fw_output outputs[] = {{"cluster.id", FW_I32, 1, FW_ONE, "cluster number, -1: alone or no embedding"},
+                                    {0}};
 
 static enum fw_cluster_method method_of(const char *name)
 {
@@ -26,8 +27,10 @@ static int save_json(fw_task *t, const fw_cluster_opts *o, const fw_cluster_repo
     json_t *j = json_pack("{s:s, s:o, s:I, s:I, s:I, s:I}", "method", t->conf->cluster_method, "thresholds", limits,
                           "clusters", (json_int_t)r->clusters, "alone", (json_int_t)r->alone, "largest",
                           (json_int_t)r->largest, "edges", (json_int_t)r->edges);
-    char *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL, *path = fw_task_path(t, "cluster.json");
-    int rc = text ? fw_file_write(path, text, strlen(text), e) : fw_fail(e, FW_EFAIL, "write '%s': a value is not a number", path);
+    char *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL,
+         *path = fw_task_path(t, "cluster.json");
+    int rc = text ? fw_file_write(path, text, strlen(text), e)
+                  : fw_fail(e, FW_EFAIL, "write '%s': a value is not a number", path);
     fw_free(path);
     free(text);
     json_decref(j);
@@ -56,7 +59,9 @@ static int run_cluster(fw_task *t, fw_err *e)
     int rc = fw_cluster_run(v, &g, &o, id, &r, e);
     if (!rc) rc = fw_task_save(t, "cluster.id", id, v->n, e);
     if (!rc) rc = save_json(t, &o, &r, e);
-    if (!rc) fw_log(FW_INFO, "cluster: %zu clusters, %zu faces alone, edges above cosine %.3f", r.clusters, r.alone, o.threshold);
+    if (!rc)
+        fw_log(FW_INFO, "cluster: %zu clusters, %zu faces alone, edges above cosine %.3f", r.clusters, r.alone,
+               o.threshold);
     fw_free(id);
     fw_free(c);
     return rc;

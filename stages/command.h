@@ -7,7 +7,7 @@
 typedef struct fw_args {
     fw_conf *conf;
     const char *input, *work, *export_dir, *out, *format, *pairs, *embedding_set;
-    char *inputs; /* several --input joined, a line each; what `input` points to then */
+    char *inputs;           /* several --input joined, a line each; what `input` points to then */
     const char **benchmark; /* "NAME=SRC" */
     size_t benchmarks;
     int shard; /* -1: all */
@@ -31,6 +31,7 @@ int fw_cmd_diff(const fw_args *a, fw_err *e);
 int fw_cmd_report(const fw_args *a, fw_err *e);
 int fw_cmd_eval(const fw_args *a, fw_err *e);
 int fw_cmd_selftest(const fw_args *a, fw_err *e);
+int fw_cmd_review(const fw_args *a, fw_err *e);
 int fw_cmd_models(const fw_args *a, fw_err *e);
 int fw_cmd_doctor(const fw_args *a, fw_err *e);
 

@@ -9,17 +9,16 @@
 
 #include <string.h>
 
-const char *const fw_flag_names[FW_FLAGS] = {"mislabeled",  "outlier",  "exact_duplicate", "near_duplicate",
-                                             "low_quality", "no_face",  "multi_face",      "unreadable",
+const char *const fw_flag_names[FW_FLAGS] = {"mislabeled",  "outlier",       "exact_duplicate", "near_duplicate",
+                                             "low_quality", "no_face",       "multi_face",      "unreadable",
                                              "overlap",     "small_identity"};
 const char *const fw_verdict_names[4] = {"keep", "remove", "relabel", "review"};
 const char *const fw_action_names[5] = {"keep", "merge", "split", "drop", "review"};
 
-static const char *const inputs[] = {"detect.status", "detect.score", "embed.valid", "quality.score",
-                                     "audit.score",   "audit.verdict", "audit.new_label", "audit.person",
-                                     "audit.outlier", "audit.id_action", "audit.id_other",
-                                     "dedupe.group",  "dedupe.kind",   "dedupe.kept",
-                                     "overlap.label", "overlap.row",   "overlap.rule", NULL};
+static const char *const inputs[] = {
+    "detect.status",   "detect.score", "embed.valid",   "quality.score",   "audit.score",    "audit.verdict",
+    "audit.new_label", "audit.person", "audit.outlier", "audit.id_action", "audit.id_other", "dedupe.group",
+    "dedupe.kind",     "dedupe.kept",  "overlap.label", "overlap.row",     "overlap.rule",   NULL};
 static const fw_output outputs[] = {
     {"decide.verdict", FW_U8, 1, FW_ONE, "0 keep, 1 remove, 2 relabel, 3 review"},
     {"decide.flags", FW_U16, 1, FW_ONE, "bits of enum fw_flag"},
@@ -46,7 +45,8 @@ typedef struct work {
 static const void *whole(fw_task *t, const char *name, size_t rows, fw_err *e)
 {
     const fw_column *c = e->code ? NULL : fw_task_whole(t, name, e);
-    if (c && rows != SIZE_MAX && c->rows != rows) fw_fail(e, FW_EFAIL, "column '%s': %zu rows, expected %zu", name, c->rows, rows);
+    if (c && rows != SIZE_MAX && c->rows != rows)
+        fw_fail(e, FW_EFAIL, "column '%s': %zu rows, expected %zu", name, c->rows, rows);
     return c && !e->code ? c->data : NULL;
 }
 
@@ -109,7 +109,8 @@ static int judge_images(work *w, fw_err *e)
         if (s == FW_IMG_UNREADABLE || s == FW_IMG_UNSUPPORTED) w->flags[i] |= FW_FLAG_UNREADABLE;
         if (s == FW_IMG_NO_FACE) w->flags[i] |= FW_FLAG_NO_FACE;
         if (count > 1) w->flags[i] |= FW_FLAG_MULTI_FACE;
-        if (usable && *(const float *)fw_col_row(quality, i) < w->t->conf->audit_low_quality) w->flags[i] |= FW_FLAG_LOW_QUALITY;
+        if (usable && *(const float *)fw_col_row(quality, i) < w->t->conf->audit_low_quality)
+            w->flags[i] |= FW_FLAG_LOW_QUALITY;
         if (!usable) w->verdict[i] = FW_REMOVE;
     }
     return FW_OK;

@@ -10,14 +10,14 @@ enum { SEED = 1 };
 /* Edits of a photo leave the face recognisable; one unrelated pair in ten thousand is more alike than this. */
 #define CANDIDATE_FAR 1e-4
 
-static const char *const inputs[] = {"detect.size", "embed.vec", "embed.valid", "quality.score", "signature.bytes",
-                                     "knn.off",     "knn.id",    "knn.sim",     NULL};
-static const fw_output outputs[] = {
-    {"dedupe.group", FW_U32, 1, FW_ONE, "group of copies, FFFFFFFF: none"},
-    {"dedupe.kind", FW_U8, 1, FW_ONE, "0 none, 1 exact, 2 near"},
-    {"dedupe.sim", FW_F32, 1, FW_ONE, "similarity to the group's kept image"},
-    {"dedupe.kept", FW_U8, 1, FW_ONE, "1: the best image of its group"},
-    {0}};
+static const char *const inputs[] = {"detect.size",   "embed.vec",       "embed.valid",
+                                     "quality.score", "signature.bytes", "knn.off",
+                                     "knn.id",        "knn.sim",         NULL};
+static const fw_output outputs[] = {{"dedupe.group", FW_U32, 1, FW_ONE, "group of copies, FFFFFFFF: none"},
+                                    {"dedupe.kind", FW_U8, 1, FW_ONE, "0 none, 1 exact, 2 near"},
+                                    {"dedupe.sim", FW_F32, 1, FW_ONE, "similarity to the group's kept image"},
+                                    {"dedupe.kept", FW_U8, 1, FW_ONE, "1: the best image of its group"},
+                                    {0}};
 
 static const fw_signature *signature_of(const void *context, size_t row)
 {
@@ -28,7 +28,8 @@ static const fw_signature *signature_of(const void *context, size_t row)
 static uint64_t (*hashes(const fw_view *v))[2]
 {
     uint64_t(*all)[2] = fw_alloc(v->n, sizeof *all);
-    for (size_t s = 0; s < v->shards; s++) memcpy(all + v->base[s], v->shard[s]->hash.data, v->shard[s]->rows * sizeof *all);
+    for (size_t s = 0; s < v->shards; s++)
+        memcpy(all + v->base[s], v->shard[s]->hash.data, v->shard[s]->rows * sizeof *all);
     return all;
 }
 
@@ -70,13 +71,22 @@ static int run_dedupe(fw_task *t, fw_err *e)
     uint64_t(*hash)[2] = hashes(view);
     float *q = fw_col_gather(quality, view->n);
     int32_t *wh = fw_col_gather(size, view->n);
-    fw_dup_input in = {.n = view->n, .vectors = v, .graph = &g, .signature = signature_of, .context = signature,
-                       .hash = (const uint64_t(*)[2])hash, .quality = q, .size = wh, .label = view->label,
-                       .alive = view->alive, .cos_bound = fw_calib_threshold(c, CANDIDATE_FAR)};
+    fw_dup_input in = {.n = view->n,
+                       .vectors = v,
+                       .graph = &g,
+                       .signature = signature_of,
+                       .context = signature,
+                       .hash = (const uint64_t(*)[2])hash,
+                       .quality = q,
+                       .size = wh,
+                       .label = view->label,
+                       .alive = view->alive,
+                       .cos_bound = fw_calib_threshold(c, CANDIDATE_FAR)};
     fw_dups *d = NULL;
     int rc = fw_dup_find(&in, &d, e);
     if (!rc) rc = save(t, view->n, d, e);
-    if (!rc) fw_log(FW_INFO, "dedupe: %zu groups with %zu images, %zu pairs compared", d->groups, d->count, d->compared);
+    if (!rc)
+        fw_log(FW_INFO, "dedupe: %zu groups with %zu images, %zu pairs compared", d->groups, d->count, d->compared);
     fw_dups_free(d);
     fw_free(hash);
     fw_free(q);

@@ -12,8 +12,10 @@ static const fw_output outputs[] = {
     [SIZE] = {"detect.size", FW_I32, 2, FW_ONE, "width and height of the upright photo in pixels, 0 0 if unreadable"},
     [BOX] = {"detect.box", FW_F32, 4, FW_MANY, "x0 y0 x1 y1 of each face in photo pixels, best score first"},
     [SCORE] = {"detect.score", FW_F32, 1, FW_MANY, "detector score of each face, 0..1"},
-    [LANDMARK] = {"detect.landmark", FW_F32, 10, FW_MANY, "x y of eyes, nose, mouth corners of each face, photo pixels"},
-    [TARGET] = {"detect.target", FW_I32, 1, FW_ONE, "which face the label is about (the most central large one), -1: none"},
+    [LANDMARK] = {"detect.landmark", FW_F32, 10, FW_MANY,
+                  "x y of eyes, nose, mouth corners of each face, photo pixels"},
+    [TARGET] = {"detect.target", FW_I32, 1, FW_ONE,
+                "which face the label is about (the most central large one), -1: none"},
     [WHY] = {"detect.why", FW_U8, 1, FW_MANY, "text: why a photo is unreadable or unsupported"},
     {0}};
 

@@ -40,9 +40,9 @@ static void __attribute__((format(printf, 4, 5))) line(tally *t, grade g, const 
 /* libjpeg.so.62 -> libjpeg.so.62.3.0: the file that the name leads to carries the version. */
 static int note_library(struct dl_phdr_info *info, size_t size, void *user)
 {
-    static const char *const ours[] = {"libjpeg", "libpng", "libwebp.", "libexif", "libxxhash", "libcrypto", "libjansson",
-                                       "libinih", "liblmdb", "libopenblas", "libmicrohttpd", "libarchive", "libfaiss.",
-                                       "libfaiss_c"};
+    static const char *const ours[] = {"libjpeg",       "libpng",     "libwebp.",  "libexif",   "libxxhash",
+                                       "libcrypto",     "libjansson", "libinih",   "liblmdb",   "libopenblas",
+                                       "libmicrohttpd", "libarchive", "libfaiss.", "libfaiss_c"};
     FW_UNUSED(size);
     const char *base = strrchr(info->dlpi_name, '/');
     for (size_t i = 0; base && i < FW_COUNT(ours); i++) {
@@ -78,12 +78,16 @@ static void check_libraries(tally *t)
     fw_err e = {0};
     fw_buf names = {0};
     fw_runtime *rt = NULL;
-    if (fw_runtime_open(&rt, &e)) line(t, FAIL, "ONNX Runtime", "%s", e.msg);
-    else line(t, OK, "ONNX Runtime", "%s", fw_runtime_version());
+    if (fw_runtime_open(&rt, &e))
+        line(t, FAIL, "ONNX Runtime", "%s", e.msg);
+    else
+        line(t, OK, "ONNX Runtime", "%s", fw_runtime_version());
     fw_runtime_close(rt);
     e.code = 0;
-    if (try_faiss(&e)) line(t, FAIL, "FAISS", "%s", e.msg);
-    else line(t, OK, "FAISS", "builds an index and finds a row in it");
+    if (try_faiss(&e))
+        line(t, FAIL, "FAISS", "%s", e.msg);
+    else
+        line(t, OK, "FAISS", "builds an index and finds a row in it");
     dl_iterate_phdr(note_library, &names);
     line(t, OK, "libraries", "%s", names.len ? names.data : "all linked statically");
     fw_buf_free(&names);
@@ -98,8 +102,10 @@ static void check_model(tally *t, const char *setting, const char *name)
     char *ini = fw_model_ini(name, &e), *models = fw_models_dir();
     int rc = ini ? fw_modeldesc_read(ini, models, &d, &e) : e.code;
     if (!rc) rc = fw_modeldesc_verify(d, &e);
-    if (rc) line(t, FAIL, setting, "%s", e.msg);
-    else line(t, OK, setting, "%s is intact (%s)", d->name, d->file);
+    if (rc)
+        line(t, FAIL, setting, "%s", e.msg);
+    else
+        line(t, OK, setting, "%s is intact (%s)", d->name, d->file);
     fw_modeldesc_free(d);
     fw_free(models);
     fw_free(ini);
@@ -133,11 +139,14 @@ static uint64_t meminfo(const char *name)
 static void check_memory(tally *t, const fw_conf *c)
 {
     uint64_t total = meminfo("MemTotal"), free_now = meminfo("MemAvailable");
-    if (!total) line(t, WARN, "memory", "cannot be told");
+    if (!total)
+        line(t, WARN, "memory", "cannot be told");
     else if (free_now < c->run_memory)
-        line(t, WARN, "memory", "%.1f GB of %.1f GB free, but run.memory = %.1f GB; lower it with --memory for large datasets",
+        line(t, WARN, "memory",
+             "%.1f GB of %.1f GB free, but run.memory = %.1f GB; lower it with --memory for large datasets",
              (double)free_now / 1e9, (double)total / 1e9, (double)c->run_memory / 1e9);
-    else line(t, OK, "memory", "%.1f GB of %.1f GB free", (double)free_now / 1e9, (double)total / 1e9);
+    else
+        line(t, OK, "memory", "%.1f GB of %.1f GB free", (double)free_now / 1e9, (double)total / 1e9);
 }
 
 /* A run keeps about 40 columns per shard mapped (mapped files stay open for a moment only) and a few dozen files. */
@@ -149,7 +158,8 @@ static void check_files(tally *t)
     if (l.rlim_cur != RLIM_INFINITY && l.rlim_cur < wanted)
         line(t, WARN, "open files", "at most %llu; raise it with `ulimit -n %llu`", (unsigned long long)l.rlim_cur,
              (unsigned long long)wanted);
-    else line(t, OK, "open files", "at most %llu", (unsigned long long)l.rlim_cur);
+    else
+        line(t, OK, "open files", "at most %llu", (unsigned long long)l.rlim_cur);
 }
 
 /* The workspace may not exist yet: its nearest existing parent lies on the same disk. */
@@ -168,11 +178,13 @@ static void check_disk(tally *t, const char *work)
         *slash = 0;
     }
     double room = (double)fs.f_bavail * (double)fs.f_frsize;
-    /* measured on LFW: 11 kB an image, most of it the aligned crop (5 kB), the signature and the embedding (2 kB and 1 kB
-     * as a column, 2 kB in the index) */
+    /* measured on LFW: 11 kB an image, most of it the aligned crop (5 kB), the signature and the embedding (2 kB and 1
+     * kB as a column, 2 kB in the index) */
     double images = room / 11000;
-    if (!fw_is_dir(path)) line(t, FAIL, "disk", "'%s' is not a folder; choose another --work", path);
-    else if (access(path, W_OK)) line(t, FAIL, "disk", "'%s' cannot be written to; choose another --work", path);
+    if (!fw_is_dir(path))
+        line(t, FAIL, "disk", "'%s' is not a folder; choose another --work", path);
+    else if (access(path, W_OK))
+        line(t, FAIL, "disk", "'%s' cannot be written to; choose another --work", path);
     else
         line(t, room < 1e9 ? WARN : OK, "disk", "%.1f GB free at '%s', about %.1f million images%s", room / 1e9, path,
              images / 1e6, room < 1e9 ? "; little, choose another --work" : "");
@@ -183,8 +195,10 @@ static void check_program_files(tally *t)
 {
     fw_err e = {0};
     char *share = fw_share_dir(&e);
-    if (share) line(t, OK, "own files", "%s", share);
-    else line(t, FAIL, "own files", "%s", e.msg);
+    if (share)
+        line(t, OK, "own files", "%s", share);
+    else
+        line(t, FAIL, "own files", "%s", e.msg);
     fw_free(share);
 }
 

@@ -1,6 +1,6 @@
 /* embed: one vector per image that says whose face it is. */
-#include "../lib/embedder.h"
 #include "../index/vectors.h"
+#include "../lib/embedder.h"
 #include "align.h"
 #include "stage.h"
 
@@ -69,7 +69,8 @@ static int open_embed(fw_task *t, fw_err *e)
     if (!s->photos) return FW_OK;
     FW_TRY(load_model(t, s, e));
     if (dim && dim != t->width)
-        return fw_fail(e, FW_EUSAGE, "embeddings of %d dimensions beside photos, for which the model makes %d", dim, t->width);
+        return fw_fail(e, FW_EUSAGE, "embeddings of %d dimensions beside photos, for which the model makes %d", dim,
+                       t->width);
     return FW_OK;
 }
 
@@ -77,7 +78,8 @@ static int open_embed(fw_task *t, fw_err *e)
 static int take_vector(fw_task *t, fw_item *it, const float *vec, fw_err *e)
 {
     if (fw_item_vector(it, NULL) != t->width)
-        return fw_fail(e, FW_EUSAGE, "an embedding of %d dimensions among those of %d", fw_item_vector(it, NULL), t->width);
+        return fw_fail(e, FW_EUSAGE, "an embedding of %d dimensions among those of %d", fw_item_vector(it, NULL),
+                       t->width);
     *(uint8_t *)fw_out(t, it, VALID, 1) = 1;
     fw_float_to_half(vec, fw_out(t, it, VEC, 1), (size_t)t->width);
     return FW_OK;

@@ -20,7 +20,8 @@
 #include <string.h>
 #include <unistd.h>
 
-typedef struct export {
+typedef struct export
+{
     fw_run *run;
     fw_task task;
     const char *dir; /* the staging folder */
@@ -31,7 +32,8 @@ typedef struct export {
     const float *score, *dup_sim;
     const uint32_t *new_label, *person, *group, *id_kept;
     fw_cols *status, *size, *det_score, *target, *quality;
-} export;
+}
+export;
 
 static const void *column(export *x, const char *name, fw_err *e)
 {
@@ -106,11 +108,15 @@ static void image_row(export *x, fw_table *t, size_t i, fw_buf *scratch)
     fw_cell_word(t, label_text(x, x->v->label[i]));
     fw_cell_word(t, fw_img_status_name(status));
     fw_cell_int(t, (int64_t)faces);
-    if (target >= 0 && (size_t)target < faces) fw_cell_real(t, det[target], 4);
-    else fw_cell_none(t);
+    if (target >= 0 && (size_t)target < faces)
+        fw_cell_real(t, det[target], 4);
+    else
+        fw_cell_none(t);
     bool photo = *(const int32_t *)fw_col_row(x->size, i) > 0; /* else an embedding made elsewhere */
-    if (status == FW_IMG_OK && photo) fw_cell_real(t, *(const float *)fw_col_row(x->quality, i), 4);
-    else fw_cell_none(t);
+    if (status == FW_IMG_OK && photo)
+        fw_cell_real(t, *(const float *)fw_col_row(x->quality, i), 4);
+    else
+        fw_cell_none(t);
     fw_cell_word(t, x->all ? "keep" : fw_verdict_names[x->verdict[i]]);
     fw_cell_word(t, x->all ? "" : new_label_text(x, i, scratch));
     fw_cell_real(t, x->score[i], 6);
@@ -120,8 +126,8 @@ static void image_row(export *x, fw_table *t, size_t i, fw_buf *scratch)
 
 static int write_images(export *x, fw_err *e)
 {
-    static const char *const columns[] = {"path",    "label",   "status",    "faces", "det_score",
-                                          "quality", "verdict", "new_label", "score", "reasons", NULL};
+    static const char *const columns[] = {"path",    "label",     "status", "faces",   "det_score", "quality",
+                                          "verdict", "new_label", "score",  "reasons", NULL};
     fw_table *t = fw_table_open(x->dir, "images", columns, x->json, e);
     if (!t) return e->code;
     fw_buf scratch = {0};
@@ -168,7 +174,8 @@ static int write_duplicates(export *x, fw_err *e)
 
 static int write_identities(export *x, fw_err *e)
 {
-    static const char *const columns[] = {"label", "images", "kept", "cohesion", "action", "other_label", "score", NULL};
+    static const char *const columns[] = {"label",  "images",      "kept",  "cohesion",
+                                          "action", "other_label", "score", NULL};
     const float *cohesion = column(x, "audit.id_cohesion", e), *score = column(x, "audit.id_score", e);
     const uint8_t *action = column(x, "audit.id_action", e);
     const uint32_t *other = column(x, "audit.id_other", e);
@@ -197,8 +204,8 @@ static int write_identities(export *x, fw_err *e)
 
 static int write_overlap(export *x, fw_err *e)
 {
-    static const char *const columns[] = {"label", "path", "benchmark", "benchmark_label", "benchmark_path",
-                                          "similarity", "score", "rule", NULL};
+    static const char *const columns[] = {
+        "label", "path", "benchmark", "benchmark_label", "benchmark_path", "similarity", "score", "rule", NULL};
     static const char *const rules[] = {"face", "name", "image"};
     const fw_column *rows = fw_task_whole(&x->task, "overlap.row", e);
     const uint32_t *label = column(x, "overlap.label", e), *bench = column(x, "overlap.bench", e);
@@ -281,7 +288,8 @@ static int write_lists(export *x, fw_err *e)
     }
     fw_buf_free(&to);
     for (int i = 0; i < 4; i++)
-        if (o[i] && fw_out_close(o[i], e)) {} /* the error is in *e; the others must be closed all the same */
+        if (o[i] && fw_out_close(o[i], e)) {
+        } /* the error is in *e; the others must be closed all the same */
     return e->code;
 }
 
@@ -331,8 +339,10 @@ static int write_graph(export *x, fw_err *e)
             fw_out_write(ids, &id, sizeof id);
             fw_out_write(sims, &sim, sizeof sim);
         }
-    if (ids && fw_out_close(ids, e)) {} /* both must be closed; the first error stays in *e */
-    if (sims && fw_out_close(sims, e)) {}
+    if (ids && fw_out_close(ids, e)) {
+    } /* both must be closed; the first error stays in *e */
+    if (sims && fw_out_close(sims, e)) {
+    }
     return e->code;
 }
 
@@ -387,7 +397,8 @@ static int write_summary(export *x, fw_err *e)
 {
     json_t *settings = json_object(), *versions = json_object();
     fw_conf_each(x->run->conf, add_setting, settings);
-    for (size_t i = 0; fw_stages[i]; i++) json_object_set_new(versions, fw_stages[i]->name, json_integer(fw_stages[i]->version));
+    for (size_t i = 0; fw_stages[i]; i++)
+        json_object_set_new(versions, fw_stages[i]->name, json_integer(fw_stages[i]->version));
     json_t *j = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "program", "facewash " FW_VERSION, "source",
                           fw_store_source(x->run->store, ""), "counts", count_verdicts(x), "settings", settings,
                           "stage_versions", versions, "seconds", timings(x->run));
@@ -456,7 +467,8 @@ int fw_export(fw_run *r, const fw_args *a, const char *dir, fw_err *e)
     export x = {.run = r, .task = fw_run_reader(r), .dir = staging, .all = a->all};
     x.json = a->format && !strcmp(a->format, "json");
     int rc = a->format && strcmp(a->format, "csv") && !x.json
-                 ? fw_fail(e, FW_EUSAGE, "--format '%s': must be csv, json, dir, rec, tar, tsv or list", a->format) : FW_OK;
+                 ? fw_fail(e, FW_EUSAGE, "--format '%s': must be csv, json, dir, rec, tar, tsv or list", a->format)
+                 : FW_OK;
     if (!rc) rc = fw_mkdirs(dir, e);
     if (!rc) rc = remove_leftovers(dir, e);
     if (!rc) rc = fw_mkdirs(staging, e);

@@ -104,9 +104,12 @@ static void decode(fw_item *it, scratch *s)
 {
     struct fw_tray *t = it->tray;
     s->decoded = t->looked = true;
-    if (!t->bytes) s->status = t->status, memcpy(s->why, t->why, sizeof s->why);
-    else if (fw_vector_record(t->bytes, t->nbytes, NULL)) s->status = FW_IMG_OK, s->why[0] = 0, s->decoded = true;
-    else s->status = fw_image_decode(t->bytes, t->nbytes, &t->pass->limits, &s->image, s->why);
+    if (!t->bytes)
+        s->status = t->status, memcpy(s->why, t->why, sizeof s->why);
+    else if (fw_vector_record(t->bytes, t->nbytes, NULL))
+        s->status = FW_IMG_OK, s->why[0] = 0, s->decoded = true;
+    else
+        s->status = fw_image_decode(t->bytes, t->nbytes, &t->pass->limits, &s->image, s->why);
     t->status = s->status;
     memcpy(t->why, s->why, sizeof t->why);
 }
@@ -223,8 +226,10 @@ static int create_channel(pass *p, job *j, int s, fw_err *e)
     const fw_staging *g = j->staging[sl->stage - p->first];
     char *path = fw_format("%s/%s", fw_staging_dir(g), sl->decl->name);
     c->make = true;
-    if (sl->decl->arity == FW_BLOB) c->blobs = fw_kv_create(path, e);
-    else c->out = fw_column_create(path, sl->decl->type, sl->width, e);
+    if (sl->decl->arity == FW_BLOB)
+        c->blobs = fw_kv_create(path, e);
+    else
+        c->out = fw_column_create(path, sl->decl->type, sl->width, e);
     if (sl->decl->arity == FW_MANY && !e->code) {
         char *off = fw_format("%s.off", path);
         c->out_off = fw_column_create(off, FW_U64, 1, e);
@@ -242,13 +247,16 @@ static int open_job(pass *p, job *j, fw_err *e)
     for (size_t t = 0; t < p->tasks; t++) {
         if (!(j->mask >> t & 1)) continue;
         size_t st = p->first + t;
-        j->staging[t] = fw_staging_begin(p->run->store, fw_stages[st]->name, j->shard, p->run->shard_key[st][j->shard], e);
+        j->staging[t] =
+            fw_staging_begin(p->run->store, fw_stages[st]->name, j->shard, p->run->shard_key[st][j->shard], e);
         if (!j->staging[t]) return e->code;
     }
     for (int s = 0; s < p->slots; s++) {
         size_t t = p->slot[s].stage - p->first; /* huge for producers outside of the pass */
-        if (t < p->tasks && (j->mask >> t & 1)) FW_TRY(create_channel(p, j, s, e));
-        else FW_TRY(map_channel(p, j, s, e));
+        if (t < p->tasks && (j->mask >> t & 1))
+            FW_TRY(create_channel(p, j, s, e));
+        else
+            FW_TRY(map_channel(p, j, s, e));
     }
     return FW_OK;
 }
@@ -470,7 +478,8 @@ static int open_tasks(pass *p, uint64_t needed, fw_err *e)
 {
     for (size_t t = 0; t < p->tasks; t++) {
         const fw_stage *st = fw_stages[p->first + t];
-        p->task[t] = (fw_task){.stage = st, .conf = p->run->conf, .store = p->run->store, .workers = p->run->workers, .run = p->run};
+        p->task[t] = (fw_task){
+            .stage = st, .conf = p->run->conf, .store = p->run->store, .workers = p->run->workers, .run = p->run};
         if (!(needed >> t & 1)) continue;
         p->opened |= (uint64_t)1 << t;
         if (st->open && st->open(&p->task[t], e)) return fw_context(e, "stage '%s'", st->name);
@@ -528,8 +537,8 @@ int fw_extract(fw_run *r, size_t first, size_t last, int only_shard, fw_err *e)
     pass p = {.run = r, .first = first, .tasks = last - first + 1};
     size_t depth = (size_t)r->workers * 8 + 8; /* enough to ride out one slow photo, small enough for big ones */
     p.task = FW_ARRAY(fw_task, p.tasks);
-    p.in = FW_ARRAY(int, p.tasks * MAX_SLOTS);
-    p.out = FW_ARRAY(int, p.tasks * MAX_SLOTS);
+    p.in = FW_ARRAY(int, p.tasks *MAX_SLOTS);
+    p.out = FW_ARRAY(int, p.tasks *MAX_SLOTS);
     p.scratch = FW_ARRAY(scratch, (size_t)r->workers);
     p.limits = (fw_image_limits){.max_pixels = r->conf->image_max_pixels,
                                  .max_scans = (int)r->conf->image_max_scans,
@@ -541,8 +550,15 @@ int fw_extract(fw_run *r, size_t first, size_t last, int only_shard, fw_err *e)
     if (needed && !rc) {
         double start = fw_now();
         fw_progress_start("extract", "images", p.total);
-        rc = fw_pipe_run(&(fw_pipe){.workers = r->workers, .depth = depth, .trays = trays, .tray_size = sizeof *trays,
-                                    .user = &p, .read = read_tray, .work = work_tray, .write = write_tray}, e);
+        rc = fw_pipe_run(&(fw_pipe){.workers = r->workers,
+                                    .depth = depth,
+                                    .trays = trays,
+                                    .tray_size = sizeof *trays,
+                                    .user = &p,
+                                    .read = read_tray,
+                                    .work = work_tray,
+                                    .write = write_tray},
+                         e);
         fw_progress_end();
         r->images_done += p.done;
         tell(&p, fw_now() - start);

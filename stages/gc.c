@@ -1,8 +1,8 @@
 /* gc: remove the results that the plan of this moment does not reach, and what crashed processes left in tmp/.
  *
  * The plan depends on the settings, so gc must be given the same --config and --set as the run whose results are to
- * stay. Forgetting them must not cost a week of work: when results of the plan are missing, which is what wrong settings
- * look like, gc refuses unless --force is given.
+ * stay. Forgetting them must not cost a week of work: when results of the plan are missing, which is what wrong
+ * settings look like, gc refuses unless --force is given.
  */
 #include "../lib/file.h"
 #include "../lib/log.h"
@@ -68,9 +68,11 @@ static int collect(const fw_run *r, const fw_args *a, fw_err *e)
     char size[32];
     size_t missing = count_missing(r);
     if (missing && !a->force && !a->dry)
-        return fw_fail(e, FW_EUSAGE,
-                       "gc: %zu results of this plan are missing, so other ones may be wanted; give the --config and --set of "
-                       "your run, run it to its end first, look with --dry-run, or use --force", missing);
+        return fw_fail(
+            e, FW_EUSAGE,
+            "gc: %zu results of this plan are missing, so other ones may be wanted; give the --config and --set of "
+            "your run, run it to its end first, look with --dry-run, or use --force",
+            missing);
     FW_TRY(fw_inventory_take(r, &inv, e));
     int rc = collect_results(r, &inv, a->dry, &freed, e);
     if (!rc) rc = collect_tmp(r, a->dry, &freed, e);

@@ -1,4 +1,5 @@
-/* index: a FAISS index over the dataset's embeddings, for `identify` and for people's own tools. Ids are dataset rows. */
+/* index: a FAISS index over the dataset's embeddings, for `identify` and for people's own tools. Ids are dataset rows.
+ */
 #include "../index/vecindex.h"
 #include "../lib/log.h"
 #include "stage.h"
@@ -15,7 +16,8 @@ static int run_index(fw_task *t, fw_err *e)
     char by_size[32];
     bool automatic = !strcmp(t->conf->index_factory, "auto");
     const char *factory = automatic ? fw_vecindex_default(v->n, by_size, sizeof by_size) : t->conf->index_factory;
-    fw_log(FW_INFO, "index: %zu rows in a FAISS '%s' index (%s)", v->n, factory, automatic ? "chosen by size" : "index.factory");
+    fw_log(FW_INFO, "index: %zu rows in a FAISS '%s' index (%s)", v->n, factory,
+           automatic ? "chosen by size" : "index.factory");
     uint64_t rows = v->n;
     fw_vecindex *x = NULL;
     char *path = fw_task_path(t, "index.faiss");

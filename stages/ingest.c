@@ -18,7 +18,7 @@
 /* Known rows by path hash; open addressing, at most half full. A row that is found again is marked `seen`. */
 typedef struct known {
     uint64_t hash;
-    uint32_t shard, row; /* shard + 1; 0: empty */
+    uint32_t shard, row;   /* shard + 1; 0: empty */
     uint8_t claimed, seen; /* by the reader: some record is about it; by the writer: and it is as it was */
 } known;
 
@@ -90,7 +90,8 @@ static void build_table(ingest *g)
     size_t rows = 0;
     for (size_t i = 0; i < g->shards; i++)
         if (!strcmp(g->shard[i].set, g->set)) rows += g->shard[i].rows;
-    for (g->slots = 1024; g->slots < 2 * rows; g->slots *= 2) {}
+    for (g->slots = 1024; g->slots < 2 * rows; g->slots *= 2) {
+    }
     g->table = FW_ARRAY(known, g->slots);
     for (size_t i = 0; i < g->shards; i++) {
         const fw_shard *sh = &g->shard[i];
@@ -110,7 +111,8 @@ static void build_table(ingest *g)
 static bool untouched(const ingest *g, const known *k, const fw_record *r)
 {
     const fw_shard *sh = &g->shard[k->shard - 1];
-    return ((const uint64_t *)sh->bytes.data)[k->row] == r->bytes && ((const int64_t *)sh->mtime.data)[k->row] == r->mtime;
+    return ((const uint64_t *)sh->bytes.data)[k->row] == r->bytes &&
+           ((const int64_t *)sh->mtime.data)[k->row] == r->mtime;
 }
 
 static int read_tray(void *user, void *p, fw_err *e)
@@ -138,7 +140,8 @@ static int work_tray(void *user, int worker, void *p, fw_err *e)
     size_t n;
     if (!t->hash_it) return FW_OK;
     /* unreadable or too large: content 0 0, and detect will say why */
-    if (!fw_source_read(g->src, t->path, g->run->conf->image_max_bytes, &bytes, &n, NULL)) t->content = fw_hash_bytes(bytes, n);
+    if (!fw_source_read(g->src, t->path, g->run->conf->image_max_bytes, &bytes, &n, NULL))
+        t->content = fw_hash_bytes(bytes, n);
     free(bytes);
     return FW_OK;
 }
@@ -197,8 +200,15 @@ static int walk(ingest *g, fw_err *e)
     size_t depth = (size_t)g->run->workers * 16 + 16;
     tray *trays = FW_ARRAY(tray, depth);
     fw_progress_start(*g->set ? g->set : "ingest", "images", 0);
-    int rc = fw_pipe_run(&(fw_pipe){.workers = g->run->workers, .depth = depth, .trays = trays, .tray_size = sizeof *trays,
-                                    .user = g, .read = read_tray, .work = work_tray, .write = write_tray}, e);
+    int rc = fw_pipe_run(&(fw_pipe){.workers = g->run->workers,
+                                    .depth = depth,
+                                    .trays = trays,
+                                    .tray_size = sizeof *trays,
+                                    .user = g,
+                                    .read = read_tray,
+                                    .work = work_tray,
+                                    .write = write_tray},
+                         e);
     fw_progress_end();
     for (size_t i = 0; i < depth; i++) {
         fw_free(trays[i].path);
@@ -216,7 +226,8 @@ static void tell(const ingest *g, uint64_t lost, double seconds)
     fw_log(FW_INFO, "ingest%s%s: %llu images (%llu new, %llu changed, %llu gone) in %.1f s", *g->set ? " " : "", g->set,
            (unsigned long long)g->records, (unsigned long long)(g->fresh - g->changed), (unsigned long long)g->changed,
            (unsigned long long)lost, seconds);
-    if (files) fw_log(FW_INFO, "ingest: passed over %llu files without an image's extension", (unsigned long long)files);
+    if (files)
+        fw_log(FW_INFO, "ingest: passed over %llu files without an image's extension", (unsigned long long)files);
     if (links)
         fw_log(FW_WARN, "ingest: passed over %llu symbolic links (broken, or leaving the source: ingest.outside_links)",
                (unsigned long long)links);
@@ -227,9 +238,11 @@ static int check_source(const ingest *g, fw_err *e)
     fw_store *s = g->run->store;
     const char *known_spec = fw_store_source(s, g->set), *spec = fw_source_spec(g->src);
     if (*known_spec && strcmp(known_spec, spec) && !g->run->conf->ingest_moved)
-        return fw_fail(e, FW_EUSAGE,
-                       "workspace '%s' was made from '%s', not '%s'; use another --work, or --set ingest.moved=yes if the "
-                       "dataset lies elsewhere now", s->root, known_spec, spec);
+        return fw_fail(
+            e, FW_EUSAGE,
+            "workspace '%s' was made from '%s', not '%s'; use another --work, or --set ingest.moved=yes if the "
+            "dataset lies elsewhere now",
+            s->root, known_spec, spec);
     return fw_store_set_source(s, g->set, spec, e);
 }
 

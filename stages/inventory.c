@@ -124,9 +124,12 @@ static void say_difference(const char *line, size_t n, const char *before, fw_bu
     if (!name && strncmp(before, line, n)) fw_buf_printf(out, "%snew version of the stage", out->len ? ", " : "");
     if (!name || (old && was == len && !memcmp(old, now, len))) return;
     fw_buf_puts(out, out->len ? ", " : "");
-    if (!strncmp(line, "model ", 6)) fw_buf_printf(out, "%.*s changed", (int)name - 6, line + 6);
-    else if (old) fw_buf_printf(out, "%.*s was %.*s, now %.*s", (int)name, line, (int)was, old, (int)len, now);
-    else fw_buf_printf(out, "%.*s is new", (int)name, line);
+    if (!strncmp(line, "model ", 6))
+        fw_buf_printf(out, "%.*s changed", (int)name - 6, line + 6);
+    else if (old)
+        fw_buf_printf(out, "%.*s was %.*s, now %.*s", (int)name, line, (int)was, old, (int)len, now);
+    else
+        fw_buf_printf(out, "%.*s is new", (int)name, line);
 }
 
 static char *compare(const char *before, const char *now)

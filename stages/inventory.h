@@ -1,8 +1,8 @@
 /* inventory: what results lie in a workspace, and which of them the plan of this moment reaches.
  *
- * A result is a folder out/STAGE/SHARD-KEY or out/STAGE/all-KEY (lib/store.h). The plan of a run (fw_run_plan) names the
- * folders that should be there; everything else is left over from other settings, other models, images that have gone,
- * or an older program. `status` explains the difference, `gc` removes it. Nothing here writes or locks.
+ * A result is a folder out/STAGE/SHARD-KEY or out/STAGE/all-KEY (lib/store.h). The plan of a run (fw_run_plan) names
+ * the folders that should be there; everything else is left over from other settings, other models, images that have
+ * gone, or an older program. `status` explains the difference, `gc` removes it. Nothing here writes or locks.
  */
 #ifndef FW_INVENTORY_H
 #define FW_INVENTORY_H

@@ -18,8 +18,12 @@ static int run_knn(fw_task *t, fw_err *e)
     const fw_conf *c = t->conf;
     const fw_vectors *v = fw_task_vectors(t, "", e);
     if (!v) return e->code;
-    fw_knn_opts o = {.method = c->knn_method, .k = (int)c->knn_k, .memory = c->run_memory, .factory = c->knn_factory,
-                     .recall_floor = c->knn_recall, .seed = SEED};
+    fw_knn_opts o = {.method = c->knn_method,
+                     .k = (int)c->knn_k,
+                     .memory = c->run_memory,
+                     .factory = c->knn_factory,
+                     .recall_floor = c->knn_recall,
+                     .seed = SEED};
     fw_graph *g = NULL;
     fw_knn_report r = {0};
     FW_TRY(fw_knn_build(v, &o, &g, &r, e));

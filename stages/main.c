@@ -13,14 +13,20 @@ static int cmd_help(const fw_args *a, fw_err *e);
 static int cmd_version(const fw_args *a, fw_err *e);
 
 static const fw_command commands[] = {
-    {"run", "--input SRC --work DIR [--benchmark NAME=SRC]... [--export DIR]", "every stage, from photos to report and export; resumes", fw_cmd_run},
-    {"ingest", "--input SRC --work DIR [--benchmark NAME=SRC]...", "look through the sources and seal what is new", fw_cmd_ingest},
+    {"run", "--input SRC --work DIR [--benchmark NAME=SRC]... [--export DIR]",
+     "every stage, from photos to report and export; resumes", fw_cmd_run},
+    {"ingest", "--input SRC --work DIR [--benchmark NAME=SRC]...", "look through the sources and seal what is new",
+     fw_cmd_ingest},
     {"status", "--work DIR", "what is done, and what a re-run would do", fw_cmd_status},
     {"report", "--work DIR", "write the HTML report again", fw_cmd_report},
-    {"export", "--work DIR --out DIR [--format F] [--all] [--force]", "write the cleaned tables (csv, json) or set (dir, rec, tar, tsv, list)", fw_cmd_export},
+    {"export", "--work DIR --out DIR [--format F] [--all] [--force]",
+     "write the cleaned tables (csv, json) or set (dir, rec, tar, tsv, list)", fw_cmd_export},
     {"diff", "A B [--out DIR] [--json]", "what changed between two workspaces or lists", fw_cmd_diff},
     {"eval", "verification --work DIR --pairs FILE", "verification accuracy on LFW-style pairs", fw_cmd_eval},
-    {"selftest", "--work DIR [--set selftest.rate=0.1] [--json]", "plant known noise into a copy of the labels, and say what is found", fw_cmd_selftest},
+    {"review", "--work DIR [PORT]", "serve the report on this machine; decisions go into the workspace at once",
+     fw_cmd_review},
+    {"selftest", "--work DIR [--set selftest.rate=0.1] [--json]",
+     "plant known noise into a copy of the labels, and say what is found", fw_cmd_selftest},
     {"models", "[list|check]", "model descriptions, and whether their files are there and intact", fw_cmd_models},
     {"doctor", "[--work DIR]", "check libraries, models, CPU, disk and limits", fw_cmd_doctor},
     {"gc", "--work DIR [--dry-run]", "remove results that no current plan reaches", fw_cmd_gc},
@@ -28,22 +34,47 @@ static const fw_command commands[] = {
     {"version", "", "the version", cmd_version},
 };
 
-enum { OPT_BENCHMARK = 256, OPT_EXPORT, OPT_OUT, OPT_FORMAT, OPT_ALL, OPT_FORCE, OPT_JSON, OPT_SHARD, OPT_PAIRS, OPT_MAX_BAD,
-       OPT_MEMORY, OPT_WAIT, OPT_DRY, OPT_MODEL };
+enum {
+    OPT_BENCHMARK = 256,
+    OPT_EXPORT,
+    OPT_OUT,
+    OPT_FORMAT,
+    OPT_ALL,
+    OPT_FORCE,
+    OPT_JSON,
+    OPT_SHARD,
+    OPT_PAIRS,
+    OPT_MAX_BAD,
+    OPT_MEMORY,
+    OPT_WAIT,
+    OPT_DRY,
+    OPT_MODEL
+};
 
-static const struct option options[] = {
-    {"input", required_argument, NULL, 'i'},      {"work", required_argument, NULL, 'w'},
-    {"benchmark", required_argument, NULL, OPT_BENCHMARK}, {"config", required_argument, NULL, 'c'},
-    {"set", required_argument, NULL, 's'},        {"export", required_argument, NULL, OPT_EXPORT},
-    {"out", required_argument, NULL, OPT_OUT},    {"format", required_argument, NULL, OPT_FORMAT},
-    {"all", no_argument, NULL, OPT_ALL},          {"force", no_argument, NULL, OPT_FORCE},
-    {"json", no_argument, NULL, OPT_JSON},        {"shard", required_argument, NULL, OPT_SHARD},
-    {"pairs", required_argument, NULL, OPT_PAIRS}, {"max-bad", required_argument, NULL, OPT_MAX_BAD},
-    {"memory", required_argument, NULL, OPT_MEMORY}, {"wait", no_argument, NULL, OPT_WAIT},
-    {"dry-run", no_argument, NULL, OPT_DRY},      {"model", required_argument, NULL, OPT_MODEL},
-    {"threads", required_argument, NULL, 't'},    {"quiet", no_argument, NULL, 'q'},
-    {"verbose", no_argument, NULL, 'v'},          {"help", no_argument, NULL, 'h'},
-    {"version", no_argument, NULL, 'V'},          {0}};
+static const struct option options[] = {{"input", required_argument, NULL, 'i'},
+                                        {"work", required_argument, NULL, 'w'},
+                                        {"benchmark", required_argument, NULL, OPT_BENCHMARK},
+                                        {"config", required_argument, NULL, 'c'},
+                                        {"set", required_argument, NULL, 's'},
+                                        {"export", required_argument, NULL, OPT_EXPORT},
+                                        {"out", required_argument, NULL, OPT_OUT},
+                                        {"format", required_argument, NULL, OPT_FORMAT},
+                                        {"all", no_argument, NULL, OPT_ALL},
+                                        {"force", no_argument, NULL, OPT_FORCE},
+                                        {"json", no_argument, NULL, OPT_JSON},
+                                        {"shard", required_argument, NULL, OPT_SHARD},
+                                        {"pairs", required_argument, NULL, OPT_PAIRS},
+                                        {"max-bad", required_argument, NULL, OPT_MAX_BAD},
+                                        {"memory", required_argument, NULL, OPT_MEMORY},
+                                        {"wait", no_argument, NULL, OPT_WAIT},
+                                        {"dry-run", no_argument, NULL, OPT_DRY},
+                                        {"model", required_argument, NULL, OPT_MODEL},
+                                        {"threads", required_argument, NULL, 't'},
+                                        {"quiet", no_argument, NULL, 'q'},
+                                        {"verbose", no_argument, NULL, 'v'},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {"version", no_argument, NULL, 'V'},
+                                        {0}};
 
 static void on_signal(int sig)
 {
@@ -82,9 +113,11 @@ static void print_usage(FILE *to)
         fprintf(to, "  facewash %s %s\n      %s\n", commands[i].name, commands[i].usage, commands[i].summary);
     fprintf(to, "  facewash STAGE --work DIR [--shard N]\n      run one stage:");
     for (size_t i = 0; fw_stages[i]; i++) fprintf(to, " %s", fw_stages[i]->name);
-    fprintf(to, "\n\nSRC is dir:FOLDER, list:FILE (path TAB label), or a bare path.\n"
-                "options: --config FILE  --set NAME=VALUE  --threads N  --memory SIZE  --max-bad SHARE  --wait  --quiet  --verbose\n"
-                "exit codes: 0 done, 1 failed, 2 usage or config, 3 too many bad images, 75 try again, 130 interrupted\n");
+    fprintf(to,
+            "\n\nSRC is dir:FOLDER, list:FILE (path TAB label), or a bare path.\n"
+            "options: --config FILE  --set NAME=VALUE  --threads N  --memory SIZE  --max-bad SHARE  --wait  --quiet  "
+            "--verbose\n"
+            "exit codes: 0 done, 1 failed, 2 usage or config, 3 too many bad images, 75 try again, 130 interrupted\n");
 }
 
 static int help_stage(const fw_args *a, const fw_stage *st)
@@ -111,9 +144,12 @@ static int cmd_help(const fw_args *a, fw_err *e)
     const fw_command *c = find_command(a->rest[0]);
     fw_buf b = {0};
     if (st) return help_stage(a, st);
-    if (!strcmp(a->rest[0], "settings")) fw_conf_help(a->conf, "", &b);
-    else if (c) fw_buf_printf(&b, "facewash %s %s\n  %s\n", c->name, c->usage, c->summary);
-    else return fw_fail(e, FW_EUSAGE, "help: '%s' is neither a command nor a stage", a->rest[0]);
+    if (!strcmp(a->rest[0], "settings"))
+        fw_conf_help(a->conf, "", &b);
+    else if (c)
+        fw_buf_printf(&b, "facewash %s %s\n  %s\n", c->name, c->usage, c->summary);
+    else
+        return fw_fail(e, FW_EUSAGE, "help: '%s' is neither a command nor a stage", a->rest[0]);
     fputs(b.data, stdout);
     fw_buf_free(&b);
     return FW_OK;
@@ -123,7 +159,8 @@ static int take_shard(fw_args *a, const char *text, fw_err *e)
 {
     char *end;
     long n = strtol(text, &end, 10);
-    if (end == text || *end || n < 0 || n > 99999999) return fw_fail(e, FW_EUSAGE, "--shard '%s': must be a shard's number", text);
+    if (end == text || *end || n < 0 || n > 99999999)
+        return fw_fail(e, FW_EUSAGE, "--shard '%s': must be a shard's number", text);
     a->shard = (int)n;
     return FW_OK;
 }
@@ -140,31 +177,64 @@ static int take_input(fw_args *a, const char *spec)
 static int take_option(fw_args *a, int opt, char *arg, fw_err *e)
 {
     switch (opt) {
-    case 'i': return take_input(a, arg);
-    case 'w': a->work = arg; return FW_OK;
-    case 'c': return fw_conf_file(a->conf, arg, e);
-    case 's': return fw_conf_assign(a->conf, arg, e);
-    case 't': return fw_conf_set(a->conf, "run.threads", arg, "--threads", e);
-    case OPT_MEMORY: return fw_conf_set(a->conf, "run.memory", arg, "--memory", e);
-    case OPT_MAX_BAD: return fw_conf_set(a->conf, "run.max_bad", arg, "--max-bad", e);
-    case OPT_MODEL: return fw_conf_set(a->conf, "embed.model", arg, "--model", e);
-    case OPT_WAIT: return fw_conf_set(a->conf, "run.wait", "yes", "--wait", e);
+    case 'i':
+        return take_input(a, arg);
+    case 'w':
+        a->work = arg;
+        return FW_OK;
+    case 'c':
+        return fw_conf_file(a->conf, arg, e);
+    case 's':
+        return fw_conf_assign(a->conf, arg, e);
+    case 't':
+        return fw_conf_set(a->conf, "run.threads", arg, "--threads", e);
+    case OPT_MEMORY:
+        return fw_conf_set(a->conf, "run.memory", arg, "--memory", e);
+    case OPT_MAX_BAD:
+        return fw_conf_set(a->conf, "run.max_bad", arg, "--max-bad", e);
+    case OPT_MODEL:
+        return fw_conf_set(a->conf, "embed.model", arg, "--model", e);
+    case OPT_WAIT:
+        return fw_conf_set(a->conf, "run.wait", "yes", "--wait", e);
     case OPT_BENCHMARK:
         a->benchmark = fw_realloc(a->benchmark, a->benchmarks + 1, sizeof *a->benchmark);
         a->benchmark[a->benchmarks++] = arg;
         return FW_OK;
-    case OPT_EXPORT: a->export_dir = arg; return FW_OK;
-    case OPT_OUT: a->out = arg; return FW_OK;
-    case OPT_FORMAT: a->format = arg; return FW_OK;
-    case OPT_PAIRS: a->pairs = arg; return FW_OK;
-    case OPT_ALL: a->all = true; return FW_OK;
-    case OPT_FORCE: a->force = true; return FW_OK;
-    case OPT_JSON: a->json = true; return FW_OK;
-    case OPT_DRY: a->dry = true; return FW_OK;
-    case OPT_SHARD: return take_shard(a, arg, e);
-    case 'q': a->quiet = true; fw_log_level(FW_WARN); return FW_OK;
-    case 'v': fw_log_level(FW_DEBUG); return FW_OK;
-    default: return fw_fail(e, FW_EUSAGE, "see `facewash help`");
+    case OPT_EXPORT:
+        a->export_dir = arg;
+        return FW_OK;
+    case OPT_OUT:
+        a->out = arg;
+        return FW_OK;
+    case OPT_FORMAT:
+        a->format = arg;
+        return FW_OK;
+    case OPT_PAIRS:
+        a->pairs = arg;
+        return FW_OK;
+    case OPT_ALL:
+        a->all = true;
+        return FW_OK;
+    case OPT_FORCE:
+        a->force = true;
+        return FW_OK;
+    case OPT_JSON:
+        a->json = true;
+        return FW_OK;
+    case OPT_DRY:
+        a->dry = true;
+        return FW_OK;
+    case OPT_SHARD:
+        return take_shard(a, arg, e);
+    case 'q':
+        a->quiet = true;
+        fw_log_level(FW_WARN);
+        return FW_OK;
+    case 'v':
+        fw_log_level(FW_DEBUG);
+        return FW_OK;
+    default:
+        return fw_fail(e, FW_EUSAGE, "see `facewash help`");
     }
 }
 
@@ -173,9 +243,12 @@ static int parse(fw_args *a, int argc, char **argv, const char **name, fw_err *e
     int opt;
     *name = NULL;
     while ((opt = getopt_long(argc, argv, "i:w:c:s:t:qvhV", options, NULL)) != -1) {
-        if (opt == 'h') *name = "help";
-        else if (opt == 'V') *name = "version";
-        else FW_TRY(take_option(a, opt, optarg, e));
+        if (opt == 'h')
+            *name = "help";
+        else if (opt == 'V')
+            *name = "version";
+        else
+            FW_TRY(take_option(a, opt, optarg, e));
     }
     if (*name) return FW_OK; /* --help and --version win */
     if (optind == argc) return print_usage(stderr), fw_fail(e, FW_EUSAGE, "no command given");

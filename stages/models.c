@@ -19,9 +19,16 @@ static void show(const char *ini, const char *name, const char *models, bool che
     fw_err e = {0};
     int rc = fw_modeldesc_read(ini, models, &d, &e);
     if (!rc && check) rc = fw_modeldesc_verify(d, &e);
-    if (d) printf("%-20s %-7s %-9s %s\n", d->name, task_name(d->task), rc ? "damaged" : check ? "intact" : "there", d->file);
-    else printf("%-20s %-7s %-9s\n", name, "-", "missing");
-    if (d && *d->source) printf("%20s   from %s, licence: %s\n", "", d->source, *d->licence ? d->licence : "not stated");
+    if (d)
+        printf("%-20s %-7s %-9s %s\n", d->name, task_name(d->task),
+               rc      ? "damaged"
+               : check ? "intact"
+                       : "there",
+               d->file);
+    else
+        printf("%-20s %-7s %-9s\n", name, "-", "missing");
+    if (d && *d->source)
+        printf("%20s   from %s, licence: %s\n", "", d->source, *d->licence ? d->licence : "not stated");
     if (rc) printf("%20s   %s\n", "", e.msg);
     *bad += rc != FW_OK;
     fw_modeldesc_free(d);
@@ -46,7 +53,8 @@ static int show_all(const char *folder, bool check, fw_err *e)
     fw_free(models);
     fw_names_free(&names);
     if (bad && check)
-        return fw_fail(e, FW_EFAIL, "models: %zu of %zu are missing or damaged; `scripts/setup.sh models` fetches the default ones",
+        return fw_fail(e, FW_EFAIL,
+                       "models: %zu of %zu are missing or damaged; `scripts/setup.sh models` fetches the default ones",
                        bad, shown);
     return FW_OK;
 }

@@ -1,6 +1,6 @@
 /* overlap: which of the dataset's people and photos also stand in a benchmark (index/overlap.h does the work). */
-#include "../index/cluster.h"
 #include "../index/overlap.h"
+#include "../index/cluster.h"
 #include "../index/knn.h"
 #include "../lib/file.h"
 #include "../lib/log.h"
@@ -78,8 +78,12 @@ static int side_of(fw_task *t, const char *set, fw_overlap_side *out, fw_err *e)
     const fw_vectors *vec = v ? fw_task_vectors(t, set, e) : NULL;
     fw_cols *signature = vec ? fw_task_cols(t, "signature.bytes", set, e) : NULL;
     if (!signature) return e->code;
-    *out = (fw_overlap_side){.vectors = vec, .label = v->label, .labels = v->labels,
-                             .name = (const char *const *)v->label_name, .signature = signature_of, .context = signature};
+    *out = (fw_overlap_side){.vectors = vec,
+                             .label = v->label,
+                             .labels = v->labels,
+                             .name = (const char *const *)v->label_name,
+                             .signature = signature_of,
+                             .context = signature};
     return FW_OK;
 }
 
@@ -98,10 +102,12 @@ static int compare(fw_task *t, const fw_overlap_side *train, const char *name, u
     if (!rc) rc = fw_overlap_find(train, &bench, cross, c, &o, &found, e);
     if (!rc) {
         append(f, found, number);
-        json_object_set_new(f->thresholds, name,
-                            json_pack("{s:f, s:s}", "value", found->cosine, "found",
-                                      "least centroid cosine at which the expected share of chance look-alikes stays under the limit"));
-        fw_log(FW_INFO, "overlap with '%s': %zu findings, centroids above cosine %.3f", name, found->count, found->cosine);
+        json_object_set_new(
+            f->thresholds, name,
+            json_pack("{s:f, s:s}", "value", found->cosine, "found",
+                      "least centroid cosine at which the expected share of chance look-alikes stays under the limit"));
+        fw_log(FW_INFO, "overlap with '%s': %zu findings, centroids above cosine %.3f", name, found->count,
+               found->cosine);
     }
     fw_overlap_free(found);
     fw_graph_free(cross);
@@ -110,7 +116,8 @@ static int compare(fw_task *t, const fw_overlap_side *train, const char *name, u
 
 static int save(fw_task *t, const findings *f, fw_err *e)
 {
-    char *text = json_dumps(f->thresholds, JSON_INDENT(1) | JSON_REAL_PRECISION(9)), *path = fw_task_path(t, "overlap.json");
+    char *text = json_dumps(f->thresholds, JSON_INDENT(1) | JSON_REAL_PRECISION(9)),
+         *path = fw_task_path(t, "overlap.json");
     int rc = fw_file_write(path, text, strlen(text), e);
     if (!rc) rc = fw_task_save(t, "overlap.label", f->label, f->n, e);
     if (!rc) rc = fw_task_save(t, "overlap.row", f->row, f->n, e);
@@ -133,8 +140,10 @@ static int run_overlap(fw_task *t, fw_err *e)
     int rc = side_of(t, "", &train, e);
     if (!rc && n) {
         fw_calib *c = FW_NEW(fw_calib);
-        if (train.labels > 1) fw_calib_impostors(c, train.vectors, train.label, PAIRS, SEED);
-        else fw_cluster_calibrate(c, train.vectors, SEED); /* no labels that could tell impostors */
+        if (train.labels > 1)
+            fw_calib_impostors(c, train.vectors, train.label, PAIRS, SEED);
+        else
+            fw_cluster_calibrate(c, train.vectors, SEED); /* no labels that could tell impostors */
         for (size_t b = 0; !rc && b < n; b++) rc = compare(t, &train, names[b], (uint32_t)b, c, &f, e);
         fw_free(c);
     }

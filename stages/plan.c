@@ -123,7 +123,8 @@ static int check_inputs(size_t stage, fw_err *e)
     const fw_stage *st = fw_stages[stage];
     for (size_t i = 0; i < count(st->inputs); i++)
         if (fw_producer(st->inputs[i], NULL) >= stage)
-            return fw_fail(e, FW_EFAIL, "stage '%s' reads '%s', which no earlier stage writes", st->name, st->inputs[i]);
+            return fw_fail(e, FW_EFAIL, "stage '%s' reads '%s', which no earlier stage writes", st->name,
+                           st->inputs[i]);
     return FW_OK;
 }
 

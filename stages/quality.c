@@ -1,4 +1,5 @@
-/* quality: measure the target face's crop (lib/quality.h). Only for the 112 x 112 frame that the measures are made for. */
+/* quality: measure the target face's crop (lib/quality.h). Only for the 112 x 112 frame that the measures are made for.
+ */
 #include "../lib/quality.h"
 #include "align.h"
 #include "stage.h"
@@ -8,10 +9,12 @@
 enum { IN_STATUS, IN_MATRIX, IN_LANDMARK, IN_SCORE, IN_TARGET };
 enum { MEASURES, SCORE };
 
-static const char *const inputs[] = {"align.status", "align.matrix", "detect.landmark", "detect.score", "detect.target", NULL};
+static const char *const inputs[] = {"align.status", "align.matrix",  "detect.landmark",
+                                     "detect.score", "detect.target", NULL};
 static const fw_output outputs[] = {
-    [MEASURES] = {"quality.measures", FW_F32, 8, FW_ONE,
-                  "sharpness, brightness, contrast, eye distance (photo pixels), detector score, yaw, pitch, roll (degrees)"},
+    [MEASURES] =
+        {"quality.measures", FW_F32, 8, FW_ONE,
+         "sharpness, brightness, contrast, eye distance (photo pixels), detector score, yaw, pitch, roll (degrees)"},
     [SCORE] = {"quality.score", FW_F32, 1, FW_ONE, "all of them as one number, 0..1"},
     {0}};
 
@@ -41,11 +44,15 @@ static int image_quality(fw_task *t, fw_item *it, fw_err *e)
     if (fw_item_vector(it, NULL)) *(float *)fw_out(t, it, SCORE, 1) = 1.0f; /* no photo: nothing to hold against it */
     if (!crop) return FW_OK;
     float points[10], det = 1.0f;
-    bool detected = *target >= 0 && (size_t)*target < faces && (*status == FW_ALIGN_LANDMARKS || *status == FW_ALIGN_MIRRORED);
-    if (detected) memcpy(points, landmark + 10 * *target, sizeof points), det = score[*target];
-    else photo_landmarks(matrix, f, points);
+    bool detected =
+        *target >= 0 && (size_t)*target < faces && (*status == FW_ALIGN_LANDMARKS || *status == FW_ALIGN_MIRRORED);
+    if (detected)
+        memcpy(points, landmark + 10 * *target, sizeof points), det = score[*target];
+    else
+        photo_landmarks(matrix, f, points);
     fw_quality q = fw_quality_measure(crop, points, det);
-    const float all[8] = {q.sharpness, q.brightness, q.contrast, q.eyes, q.det_score, q.pose.yaw, q.pose.pitch, q.pose.roll};
+    const float all[8] = {q.sharpness, q.brightness, q.contrast,   q.eyes,
+                          q.det_score, q.pose.yaw,   q.pose.pitch, q.pose.roll};
     memcpy(fw_out(t, it, MEASURES, 1), all, sizeof all);
     *(float *)fw_out(t, it, SCORE, 1) = fw_quality_score(&q);
     return FW_OK;

@@ -267,8 +267,6 @@ static int serve(review *v, const fw_args *a, fw_err *e)
     return FW_OK;
 }
 
-int fw_cmd_review(const fw_args *a, fw_err *e);
-
 int fw_cmd_review(const fw_args *a, fw_err *e)
 {
     fw_store *s;

@@ -78,7 +78,8 @@ static int split_benchmark(const char *text, char *name, size_t size, const char
 {
     size_t n = strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
     if (!n || text[n] != '=' || !text[n + 1] || n >= size)
-        return fw_fail(e, FW_EUSAGE, "--benchmark '%s': must look like lfw=dir:PATH (a name of letters, digits, . _ -)", text);
+        return fw_fail(e, FW_EUSAGE, "--benchmark '%s': must look like lfw=dir:PATH (a name of letters, digits, . _ -)",
+                       text);
     snprintf(name, size, "%.*s", (int)n, text);
     *spec = text + n + 1;
     return FW_OK;
@@ -143,7 +144,8 @@ static int count_bad(fw_run *r, uint64_t *bad, uint64_t *images, fw_err *e)
 static void say_last_line(const fw_run *r, uint64_t images, uint64_t bad, double start)
 {
     double wall = fw_now() - start;
-    fw_log(FW_INFO, "facewash " FW_VERSION ": %llu images (%llu bad), %.1f s wall, %.1f s CPU, peak %.0f MB, %.1f images/s",
+    fw_log(FW_INFO,
+           "facewash " FW_VERSION ": %llu images (%llu bad), %.1f s wall, %.1f s CPU, peak %.0f MB, %.1f images/s",
            (unsigned long long)images, (unsigned long long)bad, wall, fw_cpu(), (double)fw_peak_rss() / 1e6,
            wall > 0 ? (double)(r->images_done ? r->images_done : images) / wall : 0);
 }
@@ -225,7 +227,8 @@ int fw_cmd_run(const fw_args *a, fw_err *e)
     fw_run *r;
     FW_TRY(check_sources(a, e));
     int rc = fw_open_run(a, true, FW_LOCK_EXCLUSIVE, &s, &r, e);
-    if (!rc && *a->conf->origin && !a->quiet) fw_log(FW_INFO, "settings that differ from the defaults:\n%s", a->conf->origin);
+    if (!rc && *a->conf->origin && !a->quiet)
+        fw_log(FW_INFO, "settings that differ from the defaults:\n%s", a->conf->origin);
     if (!rc) rc = run_everything(r, a, e);
     fw_close_run(s, r);
     return rc;
@@ -251,7 +254,8 @@ int fw_cmd_stage(const fw_args *a, const char *stage, fw_err *e)
     bool shard = fw_stages[row]->scope == FW_SCOPE_SHARD;
     int rc = fw_open_run(a, false, FW_LOCK_SHARED, &s, &r, e);
     if (!rc && a->shard >= 0 && (!shard || (size_t)a->shard >= s->shards))
-        rc = fw_fail(e, FW_EUSAGE, "--shard %d: %s", a->shard, shard ? "there is no such shard" : "this stage works on the whole dataset");
+        rc = fw_fail(e, FW_EUSAGE, "--shard %d: %s", a->shard,
+                     shard ? "there is no such shard" : "this stage works on the whole dataset");
     if (!rc) rc = shard ? fw_extract(r, row, row, a->shard, e) : fw_run_whole(r, row, e);
     if (!rc && !shard) fw_log(FW_INFO, "%s: done", stage);
     fw_close_run(s, r);

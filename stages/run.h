@@ -14,14 +14,14 @@ typedef struct fw_run {
     const fw_conf *conf;
     fw_store *store;
     int workers;
-    char **set;            /* sets of this run; set[0] is "" (the dataset) */
+    char **set; /* sets of this run; set[0] is "" (the dataset) */
     size_t sets;
-    fw_source **source;    /* by set; opened when first needed */
-    size_t stages;         /* rows of the registry */
-    fw_hash **shard_key;   /* [stage][shard], NULL for WHOLE stages */
-    fw_hash *whole_key;    /* [stage] */
-    double *seconds;       /* [stage] spent in this run, 0: nothing to do */
-    uint64_t images_done;  /* by extract in this run */
+    fw_source **source;     /* by set; opened when first needed */
+    size_t stages;          /* rows of the registry */
+    fw_hash **shard_key;    /* [stage][shard], NULL for WHOLE stages */
+    fw_hash *whole_key;     /* [stage] */
+    double *seconds;        /* [stage] spent in this run, 0: nothing to do */
+    uint64_t images_done;   /* by extract in this run */
     struct fw_cache *cache; /* views and columns, view.c */
 } fw_run;
 

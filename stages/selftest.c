@@ -71,12 +71,14 @@ static int plant(selftest *s, const fw_audit *before, double rate, fw_err *e)
         bool usable = own != FW_NO_LABEL && fw_vectors_valid(s->v, i) && !flagged(before, i);
         s->kind[i] = usable ? CLEAN : IGNORED;
         if (!usable || other == own) continue;
-        /* single photos are the strangers: in LFW-like sets there are many, so each is taken with the flips' rate too */
+        /* single photos are the strangers: in LFW-like sets there are many, so each is taken with the flips' rate too
+         */
         if (count[own] >= LEAST ? u < rate / 2 : count[own] == 1 && u < rate) {
             s->kind[i] = count[own] >= LEAST ? FLIP : STRANGER;
             s->label[i] = other;
         }
-        if (count[own] < LEAST && s->kind[i] == CLEAN) s->kind[i] = IGNORED; /* too small to judge: not a fair question */
+        if (count[own] < LEAST && s->kind[i] == CLEAN)
+            s->kind[i] = IGNORED; /* too small to judge: not a fair question */
     }
     fw_free(count);
     fw_free(large);
@@ -108,8 +110,10 @@ static json_t *roc(const selftest *s, const fw_audit *a, bool print)
             if (s->kind[i] == IGNORED || a->score[i] <= (float)at[k]) continue;
             *(s->kind[i] == CLEAN ? &fp : &tp) += 1;
         }
-        double recall = wrong > 0 ? tp / wrong : 0, far = clean > 0 ? fp / clean : 0, precision = tp + fp > 0 ? tp / (tp + fp) : 1;
-        json_array_append_new(curve, json_pack("{s:f, s:f, s:f, s:f}", "score", at[k], "found", recall, "false", far, "precision", precision));
+        double recall = wrong > 0 ? tp / wrong : 0, far = clean > 0 ? fp / clean : 0,
+               precision = tp + fp > 0 ? tp / (tp + fp) : 1;
+        json_array_append_new(curve, json_pack("{s:f, s:f, s:f, s:f}", "score", at[k], "found", recall, "false", far,
+                                               "precision", precision));
         if (print) printf("%11.2f %17.2f %% %16.3f %% %10.4f\n", at[k], 100 * recall, 100 * far, precision);
     }
     return curve;
@@ -122,16 +126,17 @@ static void report(const selftest *s, const fw_audit *a, double rate, bool json)
     double all = (double)(s->planted[FLIP] + s->planted[STRANGER]);
     double precision = tp + fp > 0 ? tp / (tp + fp) : 1, recall = all > 0 ? tp / all : 1;
     if (!json) {
-        printf("planted at rate %g into a copy of the labels; nothing was written\n\n%-10s %8s %8s %9s\n", rate, "", "photos", "flagged", "share");
+        printf("planted at rate %g into a copy of the labels; nothing was written\n\n%-10s %8s %8s %9s\n", rate, "",
+               "photos", "flagged", "share");
         for (int k = 0; k < KINDS; k++)
             printf("%-10s %8zu %8zu %8.2f%%\n", names[k], s->planted[k], s->found[k],
                    s->planted[k] ? 100.0 * (double)s->found[k] / (double)s->planted[k] : 0.0);
-        printf("\nprecision %.4f, recall %.4f; of %zu relabelled flips %zu went back to their own identity\n", precision, recall,
-               s->relabelled, s->right);
+        printf("\nprecision %.4f, recall %.4f; of %zu relabelled flips %zu went back to their own identity\n",
+               precision, recall, s->relabelled, s->right);
     }
     json_t *curve = roc(s, a, !json);
-    json_t *j = json_pack("{s:f, s:f, s:f, s:{s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:I}, s:o}", "rate", rate, "precision", precision,
-                          "recall", recall, "clean", "photos", (json_int_t)s->planted[CLEAN], "flagged",
+    json_t *j = json_pack("{s:f, s:f, s:f, s:{s:I, s:I}, s:{s:I, s:I}, s:{s:I, s:I}, s:o}", "rate", rate, "precision",
+                          precision, "recall", recall, "clean", "photos", (json_int_t)s->planted[CLEAN], "flagged",
                           (json_int_t)s->found[CLEAN], "flip", "photos", (json_int_t)s->planted[FLIP], "flagged",
                           (json_int_t)s->found[FLIP], "stranger", "photos", (json_int_t)s->planted[STRANGER], "flagged",
                           (json_int_t)s->found[STRANGER], "roc", curve);

@@ -8,7 +8,8 @@ enum { IN_STATUS, IN_LANDMARK, IN_TARGET };
 
 static const char *const inputs[] = {"detect.status", "detect.landmark", "detect.target", NULL};
 static const fw_output outputs[] = {
-    {"signature.bytes", FW_U8, FW_SIGNATURE_BYTES, FW_ONE, "struct fw_signature; all zero without a readable photo"}, {0}};
+    {"signature.bytes", FW_U8, FW_SIGNATURE_BYTES, FW_ONE, "struct fw_signature; all zero without a readable photo"},
+    {0}};
 
 static int image_signature(fw_task *t, fw_item *it, fw_err *e)
 {

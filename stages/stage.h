@@ -49,24 +49,24 @@ typedef struct fw_stage {
     const char *name, *summary;
     int version;
     fw_scope scope;
-    bool benchmarks; /* WHOLE: inputs of the benchmark sets count too */
-    const fw_output *outputs;      /* ends with a NULL name */
-    const char *const *inputs;     /* column names, NULL-terminated; a column of an earlier stage */
-    const char *const *settings;   /* prefixes of setting names that change the result, NULL-terminated */
-    const char *const *models;     /* settings that name a model file, NULL-terminated */
-    int (*open)(fw_task *t, fw_err *e);                  /* may be NULL; sets t->state */
-    int (*image)(fw_task *t, fw_item *item, fw_err *e);  /* SHARD */
-    int (*run)(fw_task *t, fw_err *e);                   /* WHOLE */
-    void (*close)(fw_task *t);                           /* may be NULL; also called when open failed */
+    bool benchmarks;                    /* WHOLE: inputs of the benchmark sets count too */
+    const fw_output *outputs;           /* ends with a NULL name */
+    const char *const *inputs;          /* column names, NULL-terminated; a column of an earlier stage */
+    const char *const *settings;        /* prefixes of setting names that change the result, NULL-terminated */
+    const char *const *models;          /* settings that name a model file, NULL-terminated */
+    int (*open)(fw_task *t, fw_err *e); /* may be NULL; sets t->state */
+    int (*image)(fw_task *t, fw_item *item, fw_err *e); /* SHARD */
+    int (*run)(fw_task *t, fw_err *e);                  /* WHOLE */
+    void (*close)(fw_task *t);                          /* may be NULL; also called when open failed */
 } fw_stage;
 
 struct fw_task {
     const fw_stage *stage;
     const fw_conf *conf;
     fw_store *store;
-    int workers; /* item->worker is below this */
-    int width;   /* of outputs declared with width 0 */
-    void *state; /* the stage's own */
+    int workers;        /* item->worker is below this */
+    int width;          /* of outputs declared with width 0 */
+    void *state;        /* the stage's own */
     struct fw_run *run; /* private to run.c */
 };
 
@@ -85,8 +85,8 @@ const fw_image *fw_item_image(fw_item *it, enum fw_img_status *status, const cha
 /* The photo warped by `matrix` (6 floats, FULL-size photo pixels to crop pixels) into w x h RGB; NULL without a photo.
  * Computed once per image and matrix; every stage that asks with the same matrix gets the same bytes. */
 const uint8_t *fw_item_crop(fw_item *it, const float matrix[6], int w, int h);
-/* The embedding that stands in for a photo (npy:, feat: sources): copied to `out` (room for FW_VECTOR_MAX, may be NULL);
- * returns its dimension, 0 for photos. Such an item has no image and status FW_IMG_OK. */
+/* The embedding that stands in for a photo (npy:, feat: sources): copied to `out` (room for FW_VECTOR_MAX, may be
+ * NULL); returns its dimension, 0 for photos. Such an item has no image and status FW_IMG_OK. */
 int fw_item_vector(const fw_item *it, float *out);
 /* Input i of the stage's list for this image; *rows how many (1 for FW_ONE). NULL when rows is 0. */
 const void *fw_in(fw_task *t, fw_item *it, int i, size_t *rows);
@@ -101,11 +101,11 @@ typedef struct fw_view {
     const char *set;
     size_t n, shards;
     const fw_shard **shard;
-    size_t *base;          /* shards + 1 */
-    uint8_t *alive;        /* n */
-    uint32_t *label;       /* n: dense label ids in order of first appearance, FW_NO_LABEL */
+    size_t *base;    /* shards + 1 */
+    uint8_t *alive;  /* n */
+    uint32_t *label; /* n: dense label ids in order of first appearance, FW_NO_LABEL */
     size_t labels;
-    char **label_name;     /* labels */
+    char **label_name; /* labels */
 } fw_view;
 
 /* Borrowed, cached for the run. NULL with *e set for an unknown set. */
@@ -145,8 +145,8 @@ size_t fw_task_benchmarks(fw_task *t, const char *const **names);
 /* The source of a set, to reach original photos. Borrowed. */
 const fw_source *fw_task_source(fw_task *t, const char *set, fw_err *e);
 
-/* Sources of embeddings (npy:, feat:): *dim is their width, 0 when no set of the run has such a source; *photos: some set
- * has images. Two widths are an error. */
+/* Sources of embeddings (npy:, feat:): *dim is their width, 0 when no set of the run has such a source; *photos: some
+ * set has images. Two widths are an error. */
 int fw_task_vector_sources(fw_task *t, int *dim, bool *photos, fw_err *e);
 
 extern const fw_stage *const fw_stages[]; /* registry.c: in order, NULL-terminated */

@@ -12,11 +12,11 @@
 
 typedef struct row { /* one stage */
     const fw_stage *stage;
-    size_t done, total;        /* results: shards, or 1 for a whole-dataset stage */
-    uint64_t images, missing;  /* in the shards that are done and not done */
-    uint64_t bytes, stale;     /* on disk: results that the plan reaches, and others */
-    double rate;               /* images per second while it ran, 0: not known */
-    char *why;                 /* of the first missing result; NULL: all there */
+    size_t done, total;       /* results: shards, or 1 for a whole-dataset stage */
+    uint64_t images, missing; /* in the shards that are done and not done */
+    uint64_t bytes, stale;    /* on disk: results that the plan reaches, and others */
+    double rate;              /* images per second while it ran, 0: not known */
+    char *why;                /* of the first missing result; NULL: all there */
 } row;
 
 static void count_result(const fw_run *r, const fw_inventory *inv, size_t s, int shard, uint64_t images, row *out)
@@ -83,7 +83,8 @@ static row look_at(const fw_run *r, const fw_inventory *inv, size_t s)
         count_result(r, inv, s, -1, all, &out);
     } else {
         for (size_t n = 0; n < r->store->shards; n++)
-            if (fw_run_shard_used(r, &r->store->shard[n])) count_result(r, inv, s, (int)n, r->store->shard[n].rows, &out);
+            if (fw_run_shard_used(r, &r->store->shard[n]))
+                count_result(r, inv, s, (int)n, r->store->shard[n].rows, &out);
         out.rate = rate_of(r, inv, s);
     }
     for (size_t i = 0; i < inv->n; i++)
@@ -115,8 +116,8 @@ static void print_sets(fw_run *r)
         const char *spec = fw_store_source(r->store, r->set[i]);
         char shown[600];
         printf("%-10s %s\n           %llu images of %zu identities", *r->set[i] ? r->set[i] : "dataset",
-               *spec ? fw_printable(spec, shown, sizeof shown) : "(no source yet)", (unsigned long long)(rows - removed),
-               count_labels(r, r->set[i]));
+               *spec ? fw_printable(spec, shown, sizeof shown) : "(no source yet)",
+               (unsigned long long)(rows - removed), count_labels(r, r->set[i]));
         if (removed) printf("; %llu have left it", (unsigned long long)removed);
         printf("\n");
     }
@@ -129,9 +130,12 @@ static void print_row(const row *w)
     snprintf(rows, sizeof rows, "%llu", (unsigned long long)w->images);
     printf("%-10s %6zu/%-6zu %10s %10s %8s   ", w->stage->name, w->done, w->total, rows,
            fw_bytes_text(w->bytes, size, sizeof size), rate);
-    if (w->done == w->total) printf("nothing\n");
-    else if (w->stage->scope == FW_SCOPE_WHOLE) printf("run: %s\n", w->why);
-    else printf("%llu images: %s\n", (unsigned long long)w->missing, w->why);
+    if (w->done == w->total)
+        printf("nothing\n");
+    else if (w->stage->scope == FW_SCOPE_WHOLE)
+        printf("run: %s\n", w->why);
+    else
+        printf("%llu images: %s\n", (unsigned long long)w->missing, w->why);
 }
 
 static void print_status(fw_run *r, const row *rows, const fw_inventory *inv)
@@ -146,7 +150,8 @@ static void print_status(fw_run *r, const row *rows, const fw_inventory *inv)
     printf("disk      ");
     for (size_t i = 0; i < FW_COUNT(folders); i++) {
         char *path = fw_format("%s/%s", r->store->root, folders[i]);
-        printf(" %s %s%s", folders[i], fw_bytes_text(fw_tree_bytes(path), size, sizeof size), i + 1 < FW_COUNT(folders) ? "," : "\n");
+        printf(" %s %s%s", folders[i], fw_bytes_text(fw_tree_bytes(path), size, sizeof size),
+               i + 1 < FW_COUNT(folders) ? "," : "\n");
         fw_free(path);
     }
     printf("\n%-10s %13s %10s %10s %8s   %s\n", "stage", "done/total", "images", "size", "rate", "a re-run would do");
@@ -154,8 +159,8 @@ static void print_status(fw_run *r, const row *rows, const fw_inventory *inv)
     for (size_t i = 0; i < inv->n; i++)
         if (!inv->item[i].reached) stale += inv->item[i].bytes, left_over++;
     if (left_over)
-        printf("\n%zu results (%s) are of other settings or of an earlier dataset; `facewash gc` removes them\n", left_over,
-               fw_bytes_text(stale, size, sizeof size));
+        printf("\n%zu results (%s) are of other settings or of an earlier dataset; `facewash gc` removes them\n",
+               left_over, fw_bytes_text(stale, size, sizeof size));
 }
 
 /* ---- for programs ----------------------------------------------------------------------------------------------- */
@@ -166,9 +171,9 @@ static json_t *json_sets(fw_run *r)
     for (size_t i = 0; i < r->sets; i++) {
         uint64_t removed, rows = set_images(r, r->set[i], &removed);
         json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I, s:I}", "name", r->set[i], "source",
-                                              fw_store_source(r->store, r->set[i]), "images", (json_int_t)(rows - removed),
-                                              "removed", (json_int_t)removed, "identities",
-                                              (json_int_t)count_labels(r, r->set[i])));
+                                              fw_store_source(r->store, r->set[i]), "images",
+                                              (json_int_t)(rows - removed), "removed", (json_int_t)removed,
+                                              "identities", (json_int_t)count_labels(r, r->set[i])));
     }
     return list;
 }
@@ -208,8 +213,10 @@ int fw_cmd_status(const fw_args *a, fw_err *e)
     if (!rc) rc = fw_inventory_take(r, &inv, e);
     row *rows = rc ? NULL : FW_ARRAY(row, r->stages);
     for (size_t i = 0; rows && i < r->stages; i++) rows[i] = look_at(r, &inv, i);
-    if (rows && a->json) rc = print_json(r, rows, e);
-    else if (rows) print_status(r, rows, &inv);
+    if (rows && a->json)
+        rc = print_json(r, rows, e);
+    else if (rows)
+        print_status(r, rows, &inv);
     for (size_t i = 0; rows && i < r->stages; i++) fw_free(rows[i].why);
     fw_free(rows);
     fw_inventory_free(&inv);

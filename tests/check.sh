@@ -30,7 +30,7 @@ cblas|cblas\.h => index/join_blas.c
 microhttpd|microhttpd\.h => lib/http.c lib/server.c
 archive|archive.*\.h => lib/archive.c
 ini|ini\.h => lib/conf.c lib/modeldesc.c
-json|jansson\.h => lib/store.c lib/table.c lib/source_archive.c stages/*'
+json|jansson\.h => lib/store.c lib/table.c lib/decisions.c lib/source_archive.c stages/*'
 # what the compiler and the C library bring along
 system='(assert|ctype|dirent|errno|fcntl|float|ftw|getopt|glob|inttypes|libgen|limits|link|locale|math|pthread|poll|sched|setjmp|signal|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|strings|termios|time|unistd|omp|immintrin|cpuid|arm_neon|zlib)\.h|sys/.*|netinet/.*|arpa/.*|linux/.*'
 

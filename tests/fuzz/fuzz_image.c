@@ -19,7 +19,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
     } while (0)
 
 static void check_result(const uint8_t *data, size_t n, const fw_image_limits *lim, const fw_image *im,
-                         enum fw_img_status s, const char *why) {
+                         enum fw_img_status s, const char *why)
+{
     int w, h;
     enum fw_img_format format;
     CHECK((s == FW_IMG_OK) == (why[0] == '\0'));
@@ -36,7 +37,8 @@ static void check_result(const uint8_t *data, size_t n, const fw_image_limits *l
     CHECK((w == im->full_width && h == im->full_height) || (h == im->full_width && w == im->full_height));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n) {
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
     /* 4 MPix: big enough for every path, small enough for thousands of runs a second */
     fw_image_limits lim = {.max_pixels = 4000000, .max_scans = 20, .decode_side = 0};
     fw_image im = {0}, again = {0};

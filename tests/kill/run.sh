@@ -4,6 +4,7 @@
 #   tests/kill/run.sh [CHECK...]      all checks, or those named (functions check_NAME below)
 #
 #   FACEWASH   the program (build/facewash)      FIXTURES   made by tests/fixtures.py (build/tests/fixtures)
+#   ALL=1      damages every file in every way (minutes)
 #   KEEP=1     leaves the scratch folder and prints where it is
 #
 # What is compared: every file of every result under out/, and every exported file; summary.json without its timings.
@@ -253,14 +254,16 @@ check_growth() {
 # Damage one file of the workspace at a time: cut it, scribble over its head, or over its middle. Nothing may crash: a run
 # either ends with an error that names the file's place, or never needed the file.
 check_damage() {
-    local file how status n=0 bad=0 silent=0
+    local file how kinds status n=0 bad=0 silent=0
     cp -a reference pristine
     rm -rf pristine/report
     # whole-dataset results are made again by the run below, so all that they read is read
     local whole=()
     while read -r file; do whole+=("$file"); done < <(cd pristine && find out -mindepth 2 -maxdepth 2 -name 'all-*')
     while read -r file; do
-        for how in cut $([ $((n / 2 % 2)) = 0 ] && echo head || echo middle); do
+        kinds=(cut head middle)
+        if [ -z "${ALL:-}" ]; then kinds=("${kinds[n % 3]}"); fi # each file in one way; ALL=1: in every way
+        for how in "${kinds[@]}"; do
             rm -rf hurt hurt.export
             cp -a pristine hurt
             case $file in out/*/all-*) ;; *) (cd hurt && rm -rf "${whole[@]}") ;; esac

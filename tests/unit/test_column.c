@@ -1,7 +1,8 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "../../lib/column.h"
@@ -163,8 +164,8 @@ static void offsets(void **state)
         uint64_t off[4];
         size_t values, rows;
         bool fit;
-    } cases[] = {{{0, 2, 2, 5}, 5, 3, true}, {{0, 2, 2, 5}, 4, 3, false}, {{0, 3, 2, 5}, 5, 3, false}, {{1, 2, 3, 5}, 5, 3, false},
-                 {{0, 2, 2, 5}, 5, 2, false}, {{0, 6, 6, 5}, 5, 3, false}};
+    } cases[] = {{{0, 2, 2, 5}, 5, 3, true},  {{0, 2, 2, 5}, 4, 3, false}, {{0, 3, 2, 5}, 5, 3, false},
+                 {{1, 2, 3, 5}, 5, 3, false}, {{0, 2, 2, 5}, 5, 2, false}, {{0, 6, 6, 5}, 5, 3, false}};
     for (size_t i = 0; i < FW_COUNT(cases); i++) {
         fw_column c = {.type = FW_U64, .width = 1, .rows = 4, .data = cases[i].off};
         assert_int_equal(fw_column_offsets_fit(&c, cases[i].values, cases[i].rows), cases[i].fit);

@@ -1,7 +1,8 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "../../lib/conf.h"
@@ -34,8 +35,8 @@ static void values_of_every_type(void **state)
     FW_UNUSED(state);
     fw_conf *c = fw_conf_new();
     fw_err e = {0};
-    static const char *const sets[] = {"detect.size=800", "detect.threshold=0.25", "run.wait=ON", "run.memory=1.5g",
-                                       "align.mode=none", "embed.model=/a/b=c.ini"};
+    static const char *const sets[] = {"detect.size=800", "detect.threshold=0.25", "run.wait=ON",
+                                       "run.memory=1.5g", "align.mode=none",       "embed.model=/a/b=c.ini"};
     for (size_t i = 0; i < FW_COUNT(sets); i++) assert_int_equal(fw_conf_assign(c, sets[i], &e), FW_OK);
     assert_int_equal(c->detect_size, 800);
     assert_true(c->detect_threshold == 0.25);
@@ -82,7 +83,8 @@ static void files(void **state)
     FW_UNUSED(state);
     char *dir = scratch_new(), *good = scratch_path(dir, "good.ini"), *bad = scratch_path(dir, "bad.ini"),
          *broken = scratch_path(dir, "broken.ini"), *none = scratch_path(dir, "none.ini");
-    scratch_put(dir, "good.ini", "; a comment\nrun.threads = 3\n[detect]\nsize = 800 ; behind a value\n[align]\nmode=none\n");
+    scratch_put(dir, "good.ini",
+                "; a comment\nrun.threads = 3\n[detect]\nsize = 800 ; behind a value\n[align]\nmode=none\n");
     scratch_put(dir, "bad.ini", "[detect]\n\nsize = huge\n[align]\nmode = none\n");
     scratch_put(dir, "broken.ini", "[detect]\nsize\n");
     fw_conf *c = fw_conf_new();
@@ -157,9 +159,12 @@ static void every_value_reads_back(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(defaults_load),       cmocka_unit_test(values_of_every_type),
-        cmocka_unit_test(bad_values_say_what_is_right), cmocka_unit_test(names_are_suggested),
-        cmocka_unit_test(files),               cmocka_unit_test(printing_by_prefix),
+        cmocka_unit_test(defaults_load),
+        cmocka_unit_test(values_of_every_type),
+        cmocka_unit_test(bad_values_say_what_is_right),
+        cmocka_unit_test(names_are_suggested),
+        cmocka_unit_test(files),
+        cmocka_unit_test(printing_by_prefix),
         cmocka_unit_test(every_value_reads_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

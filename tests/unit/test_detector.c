@@ -17,13 +17,15 @@
 static char path[] = "/tmp/fw-detect-XXXXXX";
 static fw_runtime *rt;
 
-static int start(void **state) {
+static int start(void **state)
+{
     FW_UNUSED(state);
     int fd = mkstemp(path);
     return fd < 0 || close(fd) || fw_runtime_open(&rt, NULL);
 }
 
-static int stop(void **state) {
+static int stop(void **state)
+{
     FW_UNUSED(state);
     fw_runtime_close(rt);
     return unlink(path);
@@ -32,7 +34,8 @@ static int stop(void **state) {
 /* One level: cells of 8 pixels, one anchor of 16. The top left pixel of a cell decides: red/255 is the score, green/255
  * the shift of the box in anchors, to the right and down. Landmark number k is 0.1 * k anchors from the anchor's
  * centre. */
-static fw_modeldesc drawn(int classes) {
+static fw_modeldesc drawn(int classes)
+{
     tiny_onnx o = {0};
     fw_modeldesc d = {.path = path, .name = path, .task = FW_TASK_DETECT, .file = path, .stride = 8, .scale = 1};
     d.decoder = (char *)"retinaface";
@@ -61,18 +64,21 @@ static fw_modeldesc drawn(int classes) {
     return d;
 }
 
-static fw_image canvas(int w, int h) {
+static fw_image canvas(int w, int h)
+{
     return (fw_image){.width = w, .height = h, .full_width = w, .full_height = h, .rgb = fw_alloc((size_t)w * h, 3)};
 }
 
-static void dot(fw_image *im, int x, int y, int red, int green) {
+static void dot(fw_image *im, int x, int y, int red, int green)
+{
     uint8_t *p = im->rgb + ((size_t)y * im->width + x) * 3;
     p[0] = (uint8_t)red;
     p[1] = (uint8_t)green;
 }
 
 static int detect(const fw_modeldesc *d, const fw_detector_opts *o, const fw_image *im, fw_face *out, int max,
-                  int *looks) {
+                  int *looks)
+{
     fw_err e = {0};
     fw_detector *det;
     fw_detector_worker *w;
@@ -85,12 +91,14 @@ static int detect(const fw_modeldesc *d, const fw_detector_opts *o, const fw_ima
     return n;
 }
 
-static void assert_box(const fw_face *f, float x0, float y0, float x1, float y1) {
+static void assert_box(const fw_face *f, float x0, float y0, float x1, float y1)
+{
     const float want[4] = {x0, y0, x1, y1};
     for (int i = 0; i < 4; i++) assert_float_equal(f->box[i], want[i], 1e-3);
 }
 
-static void test_geometry(void **state) {
+static void test_geometry(void **state)
+{
     FW_UNUSED(state);
     fw_modeldesc d = drawn(2);
     fw_image im = canvas(61, 50); /* padded to 64 x 56 */
@@ -124,7 +132,8 @@ static void test_geometry(void **state) {
     fw_image_free(&im);
 }
 
-static void test_suppression(void **state) {
+static void test_suppression(void **state)
+{
     FW_UNUSED(state);
     fw_modeldesc d = drawn(2);
     fw_image im = canvas(64, 64);
@@ -141,7 +150,8 @@ static void test_suppression(void **state) {
     fw_image_free(&im);
 }
 
-static void test_shrunk(void **state) {
+static void test_shrunk(void **state)
+{
     FW_UNUSED(state);
     fw_modeldesc d = drawn(2);
     fw_image im = canvas(128, 96);
@@ -156,7 +166,8 @@ static void test_shrunk(void **state) {
 }
 
 /* Red that no cell of the first look samples, but one of the enlarged look does. */
-static void test_looks(void **state) {
+static void test_looks(void **state)
+{
     FW_UNUSED(state);
     fw_modeldesc d = drawn(2);
     fw_image im = canvas(32, 32);
@@ -185,7 +196,8 @@ static void test_looks(void **state) {
 }
 
 /* A pixel at the border look's cell: only a face of half the photo's size counts there. */
-static void test_border_look(void **state) {
+static void test_border_look(void **state)
+{
     FW_UNUSED(state);
     fw_modeldesc d = drawn(2);
     fw_image im = canvas(64, 64);
@@ -203,7 +215,8 @@ static void test_border_look(void **state) {
     fw_image_free(&im);
 }
 
-static void open_fails(const fw_modeldesc *d, const char *what) {
+static void open_fails(const fw_modeldesc *d, const char *what)
+{
     fw_err e = {0};
     fw_detector *det;
     assert_int_equal(fw_detector_open(rt, d, NULL, &det, &e), FW_EUSAGE);
@@ -211,7 +224,8 @@ static void open_fails(const fw_modeldesc *d, const char *what) {
     if (!strstr(e.msg, what)) fail_msg("expected '%s' in: %s", what, e.msg);
 }
 
-static void test_open_errors(void **state) {
+static void test_open_errors(void **state)
+{
     FW_UNUSED(state);
     fw_modeldesc d = drawn(3);
     open_fails(&d, "has not the 2 channels");
@@ -224,7 +238,8 @@ static void test_open_errors(void **state) {
     open_fails(&d, "task = detect");
 }
 
-static void test_target(void **state) {
+static void test_target(void **state)
+{
     FW_UNUSED(state);
     const fw_face centre = {.box = {90, 90, 110, 110}}, corner = {.box = {0, 0, 30, 30}},
                   big = {.box = {0, 60, 80, 140}};
@@ -236,14 +251,16 @@ static void test_target(void **state) {
 
 /* --- real photos --- */
 
-static fw_modeldesc *shipped(void) {
+static fw_modeldesc *shipped(void)
+{
     fw_modeldesc *d;
     fw_err e = {0};
     if (fw_modeldesc_read("configs/models/retinaface_mnet025.ini", FW_MODELS_DEFAULT, &d, &e)) fail_msg("%s", e.msg);
     return d;
 }
 
-static void load(const char *name, fw_image *im) {
+static void load(const char *name, fw_image *im)
+{
     char *file = fw_format("%s/../demo-photos/faces/%s", FW_MODELS_DEFAULT, name), why[FW_IMG_WHY];
     FILE *f = fopen(file, "rb");
     if (!f) fail_msg("no demo photo '%s'; run `scripts/setup.sh demo`", file);
@@ -257,7 +274,8 @@ static void load(const char *name, fw_image *im) {
 }
 
 /* Photos of Debian's dlib package, counted by eye; upright faces, so each point's place is known roughly. */
-static void test_real_photos(void **state) {
+static void test_real_photos(void **state)
+{
     FW_UNUSED(state);
     const struct {
         const char *name;
@@ -284,7 +302,8 @@ static void test_real_photos(void **state) {
 }
 
 /* The photo at twice its size: the same faces, at twice the coordinates, whatever it was decoded at. */
-static void test_sizes(void **state) {
+static void test_sizes(void **state)
+{
     FW_UNUSED(state);
     fw_modeldesc *d = shipped();
     fw_image im = {0};
@@ -311,7 +330,8 @@ static void test_sizes(void **state) {
 }
 
 /* Photos of several sizes on several threads: bytes as with one thread. */
-static void test_threads(void **state) {
+static void test_threads(void **state)
+{
     FW_UNUSED(state);
     const char *names[] = {"2008_002506.jpg", "2008_001009.jpg", "2008_004176.jpg", "2008_002470.jpg"};
     enum { PHOTOS = 4, ROUNDS = 12, MAX = 16 };
@@ -344,7 +364,8 @@ static void test_threads(void **state) {
     for (int i = 0; i < PHOTOS; i++) fw_image_free(&im[i]);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_geometry), cmocka_unit_test(test_suppression), cmocka_unit_test(test_shrunk),
         cmocka_unit_test(test_looks),    cmocka_unit_test(test_border_look), cmocka_unit_test(test_open_errors),

@@ -17,20 +17,23 @@ enum { W = 3, H = 2, DIM = W * H * 3 };
 static char path[] = "/tmp/fw-embed-XXXXXX";
 static fw_runtime *rt;
 
-static int start(void **state) {
+static int start(void **state)
+{
     FW_UNUSED(state);
     int fd = mkstemp(path);
     return fd < 0 || close(fd) || fw_runtime_open(&rt, NULL);
 }
 
-static int stop(void **state) {
+static int stop(void **state)
+{
     FW_UNUSED(state);
     fw_runtime_close(rt);
     return unlink(path);
 }
 
 /* Embedding = the normalised input, flattened. `batch` -1: any. */
-static fw_modeldesc flat(int batch, bool nhwc) {
+static fw_modeldesc flat(int batch, bool nhwc)
+{
     tiny_onnx o = {0};
     fw_modeldesc d = {.path = path, .name = path, .task = FW_TASK_EMBED, .file = path};
     d.decoder = (char *)"embedding";
@@ -50,7 +53,8 @@ static fw_modeldesc flat(int batch, bool nhwc) {
 }
 
 static void embed(const fw_modeldesc *d, const fw_embedder_opts *o, const uint8_t *crops, int n, float *out,
-                  uint8_t *ok) {
+                  uint8_t *ok)
+{
     fw_err e = {0};
     fw_embedder *m;
     fw_embedder_worker *w;
@@ -62,12 +66,14 @@ static void embed(const fw_modeldesc *d, const fw_embedder_opts *o, const uint8_
 }
 
 /* The value that belongs at network channel k, row y, column x, before normalising. */
-static float pixel(const fw_modeldesc *d, const uint8_t *crop, int k, int y, int x) {
+static float pixel(const fw_modeldesc *d, const uint8_t *crop, int k, int y, int x)
+{
     const int c = d->bgr ? 2 - k : k;
     return ((float)crop[(y * W + x) * 3 + c] - d->mean[k]) * d->scale;
 }
 
-static void expect(const fw_modeldesc *d, const uint8_t *crop, bool flip, const float *got) {
+static void expect(const fw_modeldesc *d, const uint8_t *crop, bool flip, const float *got)
+{
     float want[DIM];
     double sum = 0;
     for (int i = 0; i < DIM; i++) {
@@ -78,7 +84,8 @@ static void expect(const fw_modeldesc *d, const uint8_t *crop, bool flip, const 
     for (int i = 0; i < DIM; i++) assert_float_equal(got[i], (want[i] / sqrt(sum)), 1e-6);
 }
 
-static void test_pixels(void **state) {
+static void test_pixels(void **state)
+{
     FW_UNUSED(state);
     enum { N = 7 };
     uint8_t crops[N * DIM], ok[N];
@@ -97,7 +104,8 @@ static void test_pixels(void **state) {
     }
 }
 
-static void test_no_direction(void **state) {
+static void test_no_direction(void **state)
+{
     FW_UNUSED(state);
     uint8_t crops[3 * DIM], ok[3];
     float out[3 * DIM];
@@ -117,7 +125,8 @@ static void test_no_direction(void **state) {
     for (int i = 0; i < 3 * DIM; i++) assert_float_equal(out[i], 0, 0);
 }
 
-static void open_fails(fw_modeldesc d, int code, const char *what) {
+static void open_fails(fw_modeldesc d, int code, const char *what)
+{
     fw_err e = {0};
     fw_embedder *m;
     assert_int_equal(fw_embedder_open(rt, &d, NULL, &m, &e), code);
@@ -125,7 +134,8 @@ static void open_fails(fw_modeldesc d, int code, const char *what) {
     if (!strstr(e.msg, what)) fail_msg("expected '%s' in: %s", what, e.msg);
 }
 
-static void test_open_errors(void **state) {
+static void test_open_errors(void **state)
+{
     FW_UNUSED(state);
     fw_modeldesc d = flat(-1, false);
     d.task = FW_TASK_DETECT;
@@ -139,7 +149,8 @@ static void test_open_errors(void **state) {
 }
 
 /* The shipped network: a row does not depend on its neighbours, nor on the batch. */
-static void test_shipped(void **state) {
+static void test_shipped(void **state)
+{
     FW_UNUSED(state);
     enum { N = 5, SIDE = 112, REAL = 512 };
     const size_t bytes = 3 * SIDE * SIDE;
@@ -168,7 +179,8 @@ static void test_shipped(void **state) {
     fw_modeldesc_free(d);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pixels),
         cmocka_unit_test(test_no_direction),

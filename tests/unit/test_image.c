@@ -11,7 +11,8 @@
 #include <cmocka.h>
 
 /* The state: the folder of the corpus, made once. */
-static int make_corpus(void **state) {
+static int make_corpus(void **state)
+{
     char command[300], dir[] = "/tmp/fw_test_image.XXXXXX";
     if (!mkdtemp(dir)) return -1;
     snprintf(command, sizeof command, "/usr/bin/python3 tests/make_bad_images.py %s", dir);
@@ -19,14 +20,16 @@ static int make_corpus(void **state) {
     return system(command);
 }
 
-static int drop_corpus(void **state) {
+static int drop_corpus(void **state)
+{
     char command[300];
     snprintf(command, sizeof command, "rm -r %s", (char *)*state);
     fw_free(*state);
     return system(command);
 }
 
-static fw_buf slurp(void **state, const char *name) {
+static fw_buf slurp(void **state, const char *name)
+{
     char *path = fw_format("%s/%s", (char *)*state, name), block[65536];
     fw_buf b = {0};
     FILE *f = fopen(path, "rb");
@@ -37,7 +40,8 @@ static fw_buf slurp(void **state, const char *name) {
     return b;
 }
 
-static enum fw_img_status decode(void **state, const char *name, fw_image *im) {
+static enum fw_img_status decode(void **state, const char *name, fw_image *im)
+{
     char why[FW_IMG_WHY];
     fw_buf b = slurp(state, name);
     enum fw_img_status s = fw_image_decode(b.data, b.len, NULL, im, why);
@@ -45,23 +49,27 @@ static enum fw_img_status decode(void **state, const char *name, fw_image *im) {
     return s;
 }
 
-static const uint8_t *pixel(const fw_image *im, int x, int y) {
+static const uint8_t *pixel(const fw_image *im, int x, int y)
+{
     return im->rgb + 3 * ((size_t)y * (size_t)im->width + (size_t)x);
 }
 
-static void near_value(int got, int want, int within) {
+static void near_value(int got, int want, int within)
+{
     if (abs(got - want) > within) fail_msg("%d is not within %d of %d", got, within, want);
 }
 
 /* What make_bad_images.py's photo() holds at (x, y). */
-static void photo_pixel(int x, int y, int want[3]) {
+static void photo_pixel(int x, int y, int want[3])
+{
     want[0] = x * 255 / 47;
     want[1] = y * 255 / 31;
     want[2] = x < 12 && y < 8 ? 255 : 40;
 }
 
 /* Every file gets the status and size that its row states, all through one reused fw_image. */
-static void corpus_statuses(void **state) {
+static void corpus_statuses(void **state)
+{
     fw_buf table = slurp(state, "expected.tsv");
     fw_image im = {0};
     int rows = 0;
@@ -83,7 +91,8 @@ static void corpus_statuses(void **state) {
 }
 
 /* Cutting a file anywhere never crashes, and never gives a picture unless only the end marker is lost. */
-static void cut_anywhere(void **state) {
+static void cut_anywhere(void **state)
+{
     static const char *const names[] = {"jpeg_plain.jpg",  "jpeg_progressive.jpg", "png_plain.png",
                                         "webp_lossy.webp", "webp_exif8.webp",      "bmp_8.bmp",
                                         "png_exif6.png"};
@@ -108,14 +117,16 @@ static void cut_anywhere(void **state) {
 
 /* Where pixel (x, y) of the upright picture comes from in the stored one, from the EXIF 2.3 table of "row 0, column 0".
  */
-static void stored_position(int orientation, int w, int h, int x, int y, int *sx, int *sy) {
+static void stored_position(int orientation, int w, int h, int x, int y, int *sx, int *sy)
+{
     const int table[9][2] = {{x, y}, {x, y},         {w - 1 - x, y},         {w - 1 - x, h - 1 - y}, {x, h - 1 - y},
                              {y, x}, {y, h - 1 - x}, {w - 1 - y, h - 1 - x}, {w - 1 - y, x}};
     *sx = table[orientation][0];
     *sy = table[orientation][1];
 }
 
-static void orientations(void **state) {
+static void orientations(void **state)
+{
     fw_image plain = {0}, turned = {0};
     assert_int_equal(decode(state, "jpeg_plain.jpg", &plain), FW_IMG_OK);
     for (int o = 0; o <= 8; o++) {
@@ -135,7 +146,8 @@ static void orientations(void **state) {
     fw_image_free(&turned);
 }
 
-static void same_as_photo(void **state, const char *name, int within) {
+static void same_as_photo(void **state, const char *name, int within)
+{
     fw_image im = {0};
     assert_int_equal(decode(state, name, &im), FW_IMG_OK);
     for (int y = 0; y < im.height; y++)
@@ -147,7 +159,8 @@ static void same_as_photo(void **state, const char *name, int within) {
     fw_image_free(&im);
 }
 
-static void pixels_are_right(void **state) {
+static void pixels_are_right(void **state)
+{
     same_as_photo(state, "png_plain.png", 0);
     same_as_photo(state, "png_named.jpg", 0);
     same_as_photo(state, "png_text_bomb.png", 0);
@@ -157,7 +170,8 @@ static void pixels_are_right(void **state) {
     same_as_photo(state, "jpeg_cmyk.jpg", 20);
 }
 
-static void alpha_on_white(void **state) {
+static void alpha_on_white(void **state)
+{
     static const char *const names[] = {"png_alpha.png", "webp_alpha.webp"};
     fw_image im = {0};
     for (size_t i = 0; i < FW_COUNT(names); i++) {
@@ -176,7 +190,8 @@ static void alpha_on_white(void **state) {
     fw_image_free(&im);
 }
 
-static void deep_samples_are_scaled(void **state) {
+static void deep_samples_are_scaled(void **state)
+{
     fw_image im = {0};
     assert_int_equal(decode(state, "png_16bit.png", &im), FW_IMG_OK);
     near_value(pixel(&im, 47, 0)[0], 255, 0);
@@ -185,7 +200,8 @@ static void deep_samples_are_scaled(void **state) {
     fw_image_free(&im);
 }
 
-static void bitmaps(void **state) {
+static void bitmaps(void **state)
+{
     static const char *const rows[] = {"bmp_24.bmp", "bmp_24_top_down.bmp", "bmp_os2.bmp"};
     fw_image im = {0};
     for (size_t i = 0; i < FW_COUNT(rows); i++) {
@@ -210,7 +226,8 @@ static void bitmaps(void **state) {
     fw_image_free(&im);
 }
 
-static void limits_are_the_callers(void **state) {
+static void limits_are_the_callers(void **state)
+{
     fw_image im = {0};
     char why[FW_IMG_WHY];
     fw_image_limits lim = {.max_pixels = 48 * 32 - 1};
@@ -233,7 +250,8 @@ static void limits_are_the_callers(void **state) {
     fw_image_free(&im);
 }
 
-static void probe_reads_headers(void **state) {
+static void probe_reads_headers(void **state)
+{
     int w, h;
     enum fw_img_format f;
     fw_buf b = slurp(state, "jpeg_exif6.jpg");
@@ -251,7 +269,8 @@ static void probe_reads_headers(void **state) {
 }
 
 /* A smooth picture, so that JPEG at high quality hardly changes it. */
-static uint8_t *waves(int w, int h) {
+static uint8_t *waves(int w, int h)
+{
     uint8_t *rgb = fw_alloc((size_t)w * (size_t)h, 3);
     for (int y = 0; y < h; y++)
         for (int x = 0; x < w; x++)
@@ -259,7 +278,8 @@ static uint8_t *waves(int w, int h) {
     return rgb;
 }
 
-static void encoder_round_trip(void **state) {
+static void encoder_round_trip(void **state)
+{
     FW_UNUSED(state);
     fw_buf a = {0}, b = {0};
     fw_err e = {0};
@@ -285,7 +305,8 @@ static void encoder_round_trip(void **state) {
 }
 
 /* The scale is the smallest whose longer side is still enough; colours survive it. */
-static void decodes_at_a_fraction(void **state) {
+static void decodes_at_a_fraction(void **state)
+{
     static const int want[][2] = {{0, 1000},  {1000, 1000}, {501, 1000}, {500, 500}, {251, 500},
                                   {250, 250}, {126, 250},   {125, 125},  {1, 125}};
     FW_UNUSED(state);
@@ -309,7 +330,8 @@ static void decodes_at_a_fraction(void **state) {
     fw_image_free(&im);
 }
 
-static void resize_known_values(void **state) {
+static void resize_known_values(void **state)
+{
     FW_UNUSED(state);
     uint8_t out[3 * 64], *rgb = waves(40, 30), *same = fw_alloc(3 * 40 * 30, 1);
     fw_image_resize(rgb, 40, 30, same, 40, 30);
@@ -330,7 +352,8 @@ static void resize_known_values(void **state) {
 }
 
 /* Area averaging keeps the mean, whatever the ratio. */
-static void resize_keeps_the_mean(void **state) {
+static void resize_keeps_the_mean(void **state)
+{
     static const int sizes[][2] = {{39, 29}, {20, 15}, {13, 7}, {1, 1}, {7, 30}};
     FW_UNUSED(state);
     uint8_t *rgb = waves(40, 30), *out = fw_alloc(3 * 40 * 30, 1);
@@ -347,7 +370,8 @@ static void resize_keeps_the_mean(void **state) {
     fw_free(out);
 }
 
-static void exif_blocks(void **state) {
+static void exif_blocks(void **state)
+{
     FW_UNUSED(state);
     static const uint8_t six[] = "MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
     uint8_t block[sizeof six];
@@ -360,7 +384,8 @@ static void exif_blocks(void **state) {
     assert_int_equal(fw_exif_orientation(block, sizeof block - 1), 1);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(corpus_statuses),
         cmocka_unit_test(cut_anywhere),

@@ -1,8 +1,9 @@
 /* ingest: how shards grow when a dataset changes between runs. The files hold text: ingest never decodes. */
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "../../lib/log.h"
@@ -254,11 +255,11 @@ static void an_empty_source_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(shards_are_filled_and_sealed), cmocka_unit_test(nothing_changed),
+        cmocka_unit_test(shards_are_filled_and_sealed),   cmocka_unit_test(nothing_changed),
         cmocka_unit_test(growth_leaves_old_shards_alone), cmocka_unit_test(removed_and_back_again),
         cmocka_unit_test(changed_content_gets_a_new_row), cmocka_unit_test(a_renamed_identity),
-        cmocka_unit_test(a_list_with_other_labels),     cmocka_unit_test(a_path_listed_twice),
-        cmocka_unit_test(another_source_is_refused),    cmocka_unit_test(an_empty_source_is_refused),
+        cmocka_unit_test(a_list_with_other_labels),       cmocka_unit_test(a_path_listed_twice),
+        cmocka_unit_test(another_source_is_refused),      cmocka_unit_test(an_empty_source_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

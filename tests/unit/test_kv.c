@@ -1,7 +1,8 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "../../lib/kv.h"
@@ -131,8 +132,10 @@ static void not_a_store(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip_over_several_transactions), cmocka_unit_test(same_puts_same_bytes),
-        cmocka_unit_test(empty_store),                          cmocka_unit_test(abandon_leaves_nothing),
+        cmocka_unit_test(round_trip_over_several_transactions),
+        cmocka_unit_test(same_puts_same_bytes),
+        cmocka_unit_test(empty_store),
+        cmocka_unit_test(abandon_leaves_nothing),
         cmocka_unit_test(not_a_store),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

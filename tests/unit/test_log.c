@@ -1,7 +1,8 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "../../lib/log.h"
@@ -91,10 +92,10 @@ static void printable_text(void **state)
     shows("a\nb\x1b[31m", "a\\x0Ab\\x1B[31m");
     shows("M\xc3\xbcller \xe6\x9d\x8e \xf0\x9f\x98\x80", "M\xc3\xbcller \xe6\x9d\x8e \xf0\x9f\x98\x80");
     shows("\xff\xc3(", "\\xFF\\xC3(");
-    shows("\xc0\xaf", "\\xC0\\xAF");                 /* overlong '/' */
-    shows("\xed\xa0\x80", "\\xED\\xA0\\x80");         /* half a surrogate pair */
+    shows("\xc0\xaf", "\\xC0\\xAF");                   /* overlong '/' */
+    shows("\xed\xa0\x80", "\\xED\\xA0\\x80");          /* half a surrogate pair */
     shows("\xf4\x90\x80\x80", "\\xF4\\x90\\x80\\x80"); /* above U+10FFFF */
-    shows("\xe6\x9d", "\\xE6\\x9D");                 /* cut off */
+    shows("\xe6\x9d", "\\xE6\\x9D");                   /* cut off */
     shows("\x7f", "\\x7F");
 }
 
@@ -110,7 +111,7 @@ static void printable_text_fits(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(levels_and_prefixes),      cmocka_unit_test(long_lines_are_cut_and_end),
+        cmocka_unit_test(levels_and_prefixes),       cmocka_unit_test(long_lines_are_cut_and_end),
         cmocka_unit_test(no_bar_without_a_terminal), cmocka_unit_test(printable_text),
         cmocka_unit_test(printable_text_fits),
     };

@@ -14,16 +14,19 @@
 
 static char dir[] = "/tmp/fw-model-XXXXXX";
 
-static char *in_dir(const char *name) {
+static char *in_dir(const char *name)
+{
     return fw_format("%s/%s", dir, name);
 }
 
-static int make_dir(void **state) {
+static int make_dir(void **state)
+{
     FW_UNUSED(state);
     return mkdtemp(dir) ? 0 : -1;
 }
 
-static int drop_dir(void **state) {
+static int drop_dir(void **state)
+{
     FW_UNUSED(state);
     char *cmd = fw_format("rm -rf '%s'", dir);
     int rc = system(cmd);
@@ -31,7 +34,8 @@ static int drop_dir(void **state) {
     return rc;
 }
 
-static void test_sha256(void **state) {
+static void test_sha256(void **state)
+{
     FW_UNUSED(state);
     /* FIPS 180-2, appendix B */
     const char *abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -53,7 +57,8 @@ static void test_sha256(void **state) {
 #define SHA   "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 #define EMBED "[model]\ntask = embed\nfile = net.onnx\nsha256 = " SHA "\ndecoder = embedding\ntemplate = arcface112\n"
 
-static int read_text(const char *text, fw_modeldesc **d, fw_err *e) {
+static int read_text(const char *text, fw_modeldesc **d, fw_err *e)
+{
     char *ini = in_dir("some.ini"), *net = in_dir("net.onnx");
     *e = (fw_err){0};
     assert_true(tiny_text(ini, text));
@@ -64,7 +69,8 @@ static int read_text(const char *text, fw_modeldesc **d, fw_err *e) {
     return rc;
 }
 
-static void test_desc_embed(void **state) {
+static void test_desc_embed(void **state)
+{
     FW_UNUSED(state);
     fw_modeldesc *d;
     fw_err e;
@@ -87,7 +93,8 @@ static void test_desc_embed(void **state) {
     fw_modeldesc_free(d);
 }
 
-static void test_desc_detect(void **state) {
+static void test_desc_detect(void **state)
+{
     FW_UNUSED(state);
     fw_modeldesc *d;
     fw_err e;
@@ -107,7 +114,8 @@ static void test_desc_detect(void **state) {
     fw_modeldesc_free(d);
 }
 
-static void test_desc_errors(void **state) {
+static void test_desc_errors(void **state)
+{
     FW_UNUSED(state);
     const struct {
         const char *text, *where, *what;
@@ -142,7 +150,8 @@ static void test_desc_errors(void **state) {
     }
 }
 
-static void test_desc_file(void **state) {
+static void test_desc_file(void **state)
+{
     FW_UNUSED(state);
     const char *text = EMBED "input_width = 4\ninput_height = 4\ndim = 4\n";
     char *net = in_dir("net.onnx"), *ini = in_dir("some.ini"), *shelf = in_dir("shelf"),
@@ -172,7 +181,8 @@ static void test_desc_file(void **state) {
     fw_free(other);
 }
 
-static void test_shipped(void **state) {
+static void test_shipped(void **state)
+{
     FW_UNUSED(state);
     const char *names[] = {"retinaface_mnet025", "mobilefacenet"};
     fw_err e = {0};
@@ -199,7 +209,8 @@ static void test_shipped(void **state) {
 /* --- sessions --- */
 
 /* y = relu(x) and z = x + x, both shaped as the input. */
-static fw_modeldesc *two_outputs(const int64_t dims[4], int elem, fw_modeldesc *d) {
+static fw_modeldesc *two_outputs(const int64_t dims[4], int elem, fw_modeldesc *d)
+{
     tiny_onnx o = {0};
     tiny_node(&o, "Relu", (const char *const[3]){"x"}, "y", NULL, 0, NULL);
     tiny_node(&o, "Add", (const char *const[3]){"x", "x"}, "z", NULL, 0, NULL);
@@ -212,7 +223,8 @@ static fw_modeldesc *two_outputs(const int64_t dims[4], int elem, fw_modeldesc *
     return d;
 }
 
-static void test_run(void **state) {
+static void test_run(void **state)
+{
     FW_UNUSED(state);
     fw_err e = {0};
     fw_modeldesc d;
@@ -254,7 +266,8 @@ static void test_run(void **state) {
     fw_free(d.file);
 }
 
-static void open_fails(fw_runtime *rt, fw_modeldesc *d, const char *provider, int code, const char *what) {
+static void open_fails(fw_runtime *rt, fw_modeldesc *d, const char *provider, int code, const char *what)
+{
     fw_err e = {0};
     fw_model *m;
     assert_int_equal(fw_model_open(rt, d, provider, &m, &e), code);
@@ -262,7 +275,8 @@ static void open_fails(fw_runtime *rt, fw_modeldesc *d, const char *provider, in
     if (!strstr(e.msg, what)) fail_msg("expected '%s' in: %s", what, e.msg);
 }
 
-static void test_open_errors(void **state) {
+static void test_open_errors(void **state)
+{
     FW_UNUSED(state);
     fw_err e = {0};
     fw_runtime *rt;
@@ -285,7 +299,8 @@ static void test_open_errors(void **state) {
     fw_runtime_close(rt);
 }
 
-static void test_fixed_shape(void **state) {
+static void test_fixed_shape(void **state)
+{
     FW_UNUSED(state);
     fw_err e = {0};
     fw_runtime *rt;
@@ -311,7 +326,8 @@ static void test_fixed_shape(void **state) {
 }
 
 /* Many threads on one session: every result is that of a single thread, bit for bit. */
-static void test_threads(void **state) {
+static void test_threads(void **state)
+{
     FW_UNUSED(state);
     enum { ROUNDS = 24, PIXELS = 3 * 112 * 112, DIM = 512 };
     fw_err e = {0};
@@ -350,7 +366,8 @@ static void test_threads(void **state) {
     fw_runtime_close(rt);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256),      cmocka_unit_test(test_desc_embed),  cmocka_unit_test(test_desc_detect),
         cmocka_unit_test(test_desc_errors), cmocka_unit_test(test_desc_file),   cmocka_unit_test(test_shipped),

@@ -1,7 +1,8 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "../../lib/pipe.h"
@@ -58,8 +59,15 @@ static int run(job *j, int workers, size_t depth, fw_err *e)
 {
     cell *trays = FW_ARRAY(cell, depth);
     j->ordered = true;
-    int rc = fw_pipe_run(&(fw_pipe){.workers = workers, .depth = depth, .trays = trays, .tray_size = sizeof *trays, .user = j,
-                                    .read = read_cell, .work = work_cell, .write = write_cell}, e);
+    int rc = fw_pipe_run(&(fw_pipe){.workers = workers,
+                                    .depth = depth,
+                                    .trays = trays,
+                                    .tray_size = sizeof *trays,
+                                    .user = j,
+                                    .read = read_cell,
+                                    .work = work_cell,
+                                    .write = write_cell},
+                         e);
     fw_free(trays);
     return rc;
 }
@@ -109,7 +117,7 @@ static void a_failing_worker(void **state)
     assert_int_equal(run(&j, 4, 8, &e), FW_EBADIMG);
     assert_string_equal(e.msg, "working broke");
     assert_true(j.ordered);
-    assert_true(j.written <= 300);                /* what failed is not written */
+    assert_true(j.written <= 300);                  /* what failed is not written */
     assert_true(atomic_load(&j.worked) < 300 + 20); /* and the others stop at the next tray */
 }
 
@@ -135,8 +143,12 @@ static void a_stop_request(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(everything_once_and_in_order), cmocka_unit_test(nothing_to_do), cmocka_unit_test(a_failing_reader),
-        cmocka_unit_test(a_failing_worker), cmocka_unit_test(a_failing_writer), cmocka_unit_test(a_stop_request), /* last */
+        cmocka_unit_test(everything_once_and_in_order),
+        cmocka_unit_test(nothing_to_do),
+        cmocka_unit_test(a_failing_reader),
+        cmocka_unit_test(a_failing_worker),
+        cmocka_unit_test(a_failing_writer),
+        cmocka_unit_test(a_stop_request), /* last */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -9,16 +9,19 @@
 
 enum { SIDE = 112, BYTES = 3 * SIDE * SIDE };
 
-static const float *frontal(void) {
+static const float *frontal(void)
+{
     return fw_template_find("arcface112")->point;
 }
 
 /* Vertical bars `period` pixels wide each, of two grey levels. */
-static void bars(uint8_t *crop, int period, int dark, int light) {
+static void bars(uint8_t *crop, int period, int dark, int light)
+{
     for (int i = 0; i < SIDE * SIDE; i++) memset(crop + 3 * i, i % SIDE / period % 2 ? light : dark, 3);
 }
 
-static void flat_and_striped(void **state) {
+static void flat_and_striped(void **state)
+{
     FW_UNUSED(state);
     uint8_t *crop = fw_alloc(BYTES, 1);
     memset(crop, 90, BYTES);
@@ -42,7 +45,8 @@ static void flat_and_striped(void **state) {
 }
 
 /* What lies outside the face (a black border, a busy background) changes nothing. */
-static void surroundings_do_not_count(void **state) {
+static void surroundings_do_not_count(void **state)
+{
     FW_UNUSED(state);
     uint8_t *crop = fw_alloc(BYTES, 1);
     bars(crop, 4, 80, 160);
@@ -55,12 +59,14 @@ static void surroundings_do_not_count(void **state) {
     fw_free(crop);
 }
 
-static fw_quality typical(void) {
+static fw_quality typical(void)
+{
     return (fw_quality){20, 130, 40, 43, 0.99f, {5, 3, 2}};
 }
 
 /* The fields of fw_quality in order: +1 more is better, -1 less is better (in size); brightness has its own test. */
-static void score_is_monotone(void **state) {
+static void score_is_monotone(void **state)
+{
     static const struct {
         int field;
         float step, sign;
@@ -84,7 +90,8 @@ static void score_is_monotone(void **state) {
     }
 }
 
-static void brightness_is_best_in_the_middle(void **state) {
+static void brightness_is_best_in_the_middle(void **state)
+{
     FW_UNUSED(state);
     float last = -1;
     for (int b = 0; b <= 120; b += 5) {
@@ -102,7 +109,8 @@ static void brightness_is_best_in_the_middle(void **state) {
     assert_true(last == 0);
 }
 
-static void not_finite_is_worst(void **state) {
+static void not_finite_is_worst(void **state)
+{
     FW_UNUSED(state);
     for (int k = 0; k < 8; k++) {
         fw_quality q = typical();
@@ -114,7 +122,8 @@ static void not_finite_is_worst(void **state) {
     }
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(flat_and_striped),    cmocka_unit_test(surroundings_do_not_count),
         cmocka_unit_test(score_is_monotone),   cmocka_unit_test(brightness_is_best_in_the_middle),

@@ -1,7 +1,8 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "../../lib/source.h"
@@ -36,8 +37,8 @@ static void folders_are_labels(void **state)
     char *dir = scratch_new();
     fw_err e = {0};
     uint64_t files, links;
-    static const char *const put[] = {"b/2.jpg", "b/1.JPEG", "a/x.png", "a/deep/y.webp", "top.bmp", "a/notes.txt", "a/.hidden.jpg",
-                                      ".git/z.jpg", "a/gif.gif", "a/noext"};
+    static const char *const put[] = {"b/2.jpg",     "b/1.JPEG",      "a/x.png",    "a/deep/y.webp", "top.bmp",
+                                      "a/notes.txt", "a/.hidden.jpg", ".git/z.jpg", "a/gif.gif",     "a/noext"};
     for (size_t i = 0; i < FW_COUNT(put); i++) scratch_put(dir, put[i], "x");
     char *got = walk(dir, &plain, &files, &links, &e);
     assert_string_equal(got, "a/deep/y.webp|a/deep\na/gif.gif|a\na/x.png|a\nb/1.JPEG|b\nb/2.jpg|b\ntop.bmp|\n");
@@ -78,9 +79,9 @@ static void links(void **state)
     uint64_t n;
     scratch_put(dir, "src/a/1.jpg", "x");
     scratch_put(dir, "out/secret.jpg", "x");
-    link_to("../a/1.jpg", dir, "src/a/2.jpg");       /* inside: a photo */
-    link_to("a", dir, "src/again");                  /* a folder inside: would show photos twice */
-    link_to("..", dir, "src/a/loop");                /* ends nowhere */
+    link_to("../a/1.jpg", dir, "src/a/2.jpg"); /* inside: a photo */
+    link_to("a", dir, "src/again");            /* a folder inside: would show photos twice */
+    link_to("..", dir, "src/a/loop");          /* ends nowhere */
     link_to("../../out/secret.jpg", dir, "src/a/3.jpg");
     link_to("/etc/hostname", dir, "src/a/4.jpg");
     link_to("../out", dir, "src/b");
@@ -167,7 +168,8 @@ static void bad_list_line(void **state)
 static void what_cannot_be_opened(void **state)
 {
     FW_UNUSED(state);
-    char *dir = scratch_new(), *file = scratch_path(dir, "f"), *spec = fw_format("dir:%s", file), *list = fw_format("list:%s", dir);
+    char *dir = scratch_new(), *file = scratch_path(dir, "f"), *spec = fw_format("dir:%s", file),
+         *list = fw_format("list:%s", dir);
     fw_err missing = {0}, file_as_dir = {0}, dir_as_list = {0};
     scratch_put(dir, "f", "x");
     assert_null(fw_source_open("dir:/nonexistent/x", &plain, &missing));
@@ -185,8 +187,8 @@ static void what_cannot_be_opened(void **state)
 static void the_spec_is_canonical(void **state)
 {
     FW_UNUSED(state);
-    char *dir = scratch_new(), *real = realpath(dir, NULL), *odd = fw_format("%s/../%s/./a/", dir, strrchr(dir, '/') + 1),
-         *want = fw_format("dir:%s/a", real);
+    char *dir = scratch_new(), *real = realpath(dir, NULL),
+         *odd = fw_format("%s/../%s/./a/", dir, strrchr(dir, '/') + 1), *want = fw_format("dir:%s/a", real);
     fw_err e = {0};
     scratch_put(dir, "a/1.jpg", "x");
     fw_source *s = fw_source_open(odd, &plain, &e);
@@ -217,9 +219,15 @@ static void too_deep_is_an_error(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(folders_are_labels), cmocka_unit_test(names_are_bytes),       cmocka_unit_test(links),
-        cmocka_unit_test(a_sibling_is_outside), cmocka_unit_test(lists),               cmocka_unit_test(bad_list_line),
-        cmocka_unit_test(what_cannot_be_opened), cmocka_unit_test(the_spec_is_canonical), cmocka_unit_test(too_deep_is_an_error),
+        cmocka_unit_test(folders_are_labels),
+        cmocka_unit_test(names_are_bytes),
+        cmocka_unit_test(links),
+        cmocka_unit_test(a_sibling_is_outside),
+        cmocka_unit_test(lists),
+        cmocka_unit_test(bad_list_line),
+        cmocka_unit_test(what_cannot_be_opened),
+        cmocka_unit_test(the_spec_is_canonical),
+        cmocka_unit_test(too_deep_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "../../lib/store.h"
@@ -24,7 +25,8 @@ static void seal(fw_store *s, const char *set, const char *const (*rows)[2], siz
     fw_shard_builder *b = fw_shard_builder_new();
     fw_err e = {0};
     for (size_t i = 0; i < n; i++)
-        fw_shard_builder_add(b, rows[i][0], rows[i][1], 100 + i, -5 * (int64_t)i, fw_hash_bytes(rows[i][0], strlen(rows[i][0])));
+        fw_shard_builder_add(b, rows[i][0], rows[i][1], 100 + i, -5 * (int64_t)i,
+                             fw_hash_bytes(rows[i][0], strlen(rows[i][0])));
     assert_int_equal(fw_shard_builder_rows(b), n);
     if (fw_shard_builder_seal(b, s, set, &e)) fail_msg("%s", e.msg);
     assert_int_equal(fw_shard_builder_rows(b), 0);
@@ -41,7 +43,8 @@ static void row_is(const fw_shard *sh, size_t row, const char *path, const char 
     assert_int_equal(n, strlen(path));
     assert_memory_equal(got, path, n);
     got = fw_shard_label(sh, row, &n);
-    if (!label) assert_null(got);
+    if (!label)
+        assert_null(got);
     else {
         assert_int_equal(n, strlen(label));
         assert_memory_equal(got, label, n);
@@ -334,7 +337,8 @@ static void refused(const char *file, const char *text, const char *part)
     seal(s, "", three, 3);
     seal(s, "", two, 2);
     fw_store_close(s);
-    if (text) scratch_put(dir, file, text);
+    if (text)
+        scratch_put(dir, file, text);
     else {
         char *path = scratch_path(dir, file);
         fw_remove_tree(path, NULL);

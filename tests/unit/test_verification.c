@@ -1,7 +1,8 @@
+#include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <setjmp.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
 #include "../../index/verification.h"
@@ -54,7 +55,8 @@ static void thresholds_come_from_the_other_folds(void **state)
 static void roc_by_hand(void **state)
 {
     FW_UNUSED(state);
-    static const fw_pair p[] = {{.9f, 1, 0, 0}, {.6f, 0, 0, 0}, {.5f, 1, 0, 0}, {.4f, 1, 0, 1}, {.3f, 0, 0, 1}, {.1f, 0, 0, 1}};
+    static const fw_pair p[] = {{.9f, 1, 0, 0}, {.6f, 0, 0, 0}, {.5f, 1, 0, 0},
+                                {.4f, 1, 0, 1}, {.3f, 0, 0, 1}, {.1f, 0, 0, 1}};
     fw_verification v;
     fw_err e = {0};
     assert_int_equal(fw_verify_pairs(p, FW_COUNT(p), 2, &v, &e), FW_OK);
@@ -79,7 +81,7 @@ static void ties_count_half(void **state)
 static void missing_pairs_are_wrong(void **state)
 {
     FW_UNUSED(state);
-    static const fw_pair p[] = {{.9f, 1, 0, 0}, {0, 1, 1, 0}, {.1f, 0, 0, 0}, {.2f, 0, 0, 0},
+    static const fw_pair p[] = {{.9f, 1, 0, 0}, {0, 1, 1, 0},   {.1f, 0, 0, 0}, {.2f, 0, 0, 0},
                                 {.7f, 1, 0, 1}, {.6f, 1, 0, 1}, {.3f, 0, 0, 1}, {0, 0, 1, 1}};
     fw_verification v;
     fw_err e = {0};
@@ -116,7 +118,8 @@ static void the_order_of_pairs_does_not_matter(void **state)
     fw_rng r = {3};
     for (size_t i = 0; i < 400; i++) {
         bool same = fw_rng_below(&r, 2);
-        p[i] = (fw_pair){(float)(fw_rng_normal(&r) * .2 + (same ? .5 : .1)), same, fw_rng_below(&r, 50) == 0, (uint32_t)(i % 4)};
+        p[i] = (fw_pair){(float)(fw_rng_normal(&r) * .2 + (same ? .5 : .1)), same, fw_rng_below(&r, 50) == 0,
+                         (uint32_t)(i % 4)};
     }
     fw_verification a, b;
     fw_err e = {0};

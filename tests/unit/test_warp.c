@@ -7,16 +7,19 @@
 
 #include <cmocka.h>
 
-static const fw_template *arcface(void) {
+static const fw_template *arcface(void)
+{
     return fw_template_find("arcface112");
 }
 
-static void close_to(double got, double want, double within) {
+static void close_to(double got, double want, double within)
+{
     if (!(fabs(got - want) <= within)) fail_msg("%g is not within %g of %g", got, within, want);
 }
 
 /* Template points under scale, turn (degrees), shift. */
-static void moved(float out[10], double scale, double turn, double dx, double dy) {
+static void moved(float out[10], double scale, double turn, double dx, double dy)
+{
     const double c = scale * cos(turn * M_PI / 180), s = scale * sin(turn * M_PI / 180);
     for (int i = 0; i < 10; i += 2) {
         const double x = arcface()->point[i], y = arcface()->point[i + 1];
@@ -25,7 +28,8 @@ static void moved(float out[10], double scale, double turn, double dx, double dy
     }
 }
 
-static fw_image noise(int w, int h, uint64_t seed) {
+static fw_image noise(int w, int h, uint64_t seed)
+{
     fw_image im = {.width = w, .height = h, .full_width = w, .full_height = h};
     fw_rng r = {seed};
     im.cap = 3 * (size_t)w * (size_t)h;
@@ -34,7 +38,8 @@ static fw_image noise(int w, int h, uint64_t seed) {
     return im;
 }
 
-static void recovers_a_similarity(void **state) {
+static void recovers_a_similarity(void **state)
+{
     FW_UNUSED(state);
     for (int turn = -170; turn <= 170; turn += 20) {
         float from[10];
@@ -50,7 +55,8 @@ static void recovers_a_similarity(void **state) {
 }
 
 /* With points that no similarity fits, every small change of the answer is worse. */
-static void is_the_least_squares_fit(void **state) {
+static void is_the_least_squares_fit(void **state)
+{
     FW_UNUSED(state);
     fw_rng r = {7};
     for (int round = 0; round < 50; round++) {
@@ -73,7 +79,8 @@ static void is_the_least_squares_fit(void **state) {
     }
 }
 
-static void bad_points_are_reported(void **state) {
+static void bad_points_are_reported(void **state)
+{
     FW_UNUSED(state);
     float p[10];
     fw_affine a;
@@ -91,7 +98,8 @@ static void bad_points_are_reported(void **state) {
     assert_true(a.m[0] * a.m[4] - a.m[1] * a.m[3] > 0); /* still a rotation */
 }
 
-static void templates_are_known(void **state) {
+static void templates_are_known(void **state)
+{
     FW_UNUSED(state);
     assert_null(fw_template_find("no such"));
     assert_null(fw_template_at(99));
@@ -101,7 +109,8 @@ static void templates_are_known(void **state) {
     for (int i = 0; i < 10; i++) close_to(arcface()->point[i] - narrow->point[i], i % 2 ? 0 : 8, 1e-4);
 }
 
-static void whole_shifts_copy(void **state) {
+static void whole_shifts_copy(void **state)
+{
     FW_UNUSED(state);
     fw_image im = noise(40, 30, 1);
     uint8_t out[3 * 40 * 30];
@@ -116,7 +125,8 @@ static void whole_shifts_copy(void **state) {
     fw_image_free(&im);
 }
 
-static void half_shifts_average(void **state) {
+static void half_shifts_average(void **state)
+{
     FW_UNUSED(state);
     fw_image im = noise(20, 20, 2);
     uint8_t out[3 * 20 * 20];
@@ -131,7 +141,8 @@ static void half_shifts_average(void **state) {
 }
 
 /* Alternating columns shrunk 8.5 times are grey everywhere; single samples would give stripes of 0 and 255. */
-static void shrinking_does_not_alias(void **state) {
+static void shrinking_does_not_alias(void **state)
+{
     FW_UNUSED(state);
     fw_image im = noise(600, 600, 3);
     for (int i = 0; i < 600 * 600; i++) memset(im.rgb + 3 * i, i % 2 ? 255 : 0, 3);
@@ -145,7 +156,8 @@ static void shrinking_does_not_alias(void **state) {
 }
 
 /* Whole shrinks along the axes are exactly area averages, as fw_image_resize makes them. */
-static void whole_shrinks_are_area_averages(void **state) {
+static void whole_shrinks_are_area_averages(void **state)
+{
     FW_UNUSED(state);
     static const int by[] = {2, 3, 5, 12};
     fw_image im = noise(120, 120, 11);
@@ -163,7 +175,8 @@ static void whole_shrinks_are_area_averages(void **state) {
     fw_image_free(&im);
 }
 
-static void odd_transforms_are_safe(void **state) {
+static void odd_transforms_are_safe(void **state)
+{
     FW_UNUSED(state);
     static const fw_affine odd[] = {{{0, 0, 0, 0, 0, 0}},         {{1, 2, 0, 2, 4, 0}},
                                     {{NAN, 0, 0, 0, 1, 0}},       {{1e-5, 0, 0, 0, 1e-5, 0}},
@@ -182,7 +195,8 @@ static void odd_transforms_are_safe(void **state) {
 }
 
 /* A margin shows more around the same pixels: its middle is the plain crop, byte for byte. */
-static void a_margin_only_adds(void **state) {
+static void a_margin_only_adds(void **state)
+{
     FW_UNUSED(state);
     fw_image im = noise(400, 400, 6);
     float l[10];
@@ -203,7 +217,8 @@ static void a_margin_only_adds(void **state) {
 }
 
 /* A smooth picture, `full` pixels a side, held at 1/denom of that. */
-static fw_image waves(int full, int denom) {
+static fw_image waves(int full, int denom)
+{
     fw_image im = noise(full / denom, full / denom, 0);
     im.full_width = im.full_height = full;
     for (int y = 0; y < im.height; y++)
@@ -215,7 +230,8 @@ static fw_image waves(int full, int denom) {
     return im;
 }
 
-static double apart(const fw_image *p, const fw_image *q, const float at_p[10], const float at_q[10]) {
+static double apart(const fw_image *p, const fw_image *q, const float at_p[10], const float at_q[10])
+{
     uint8_t *a = fw_alloc(3 * 112 * 112, 1), *b = fw_alloc(3 * 112 * 112, 1);
     double sum = 0;
     assert_int_equal(fw_warp_template(p, at_p, arcface(), 112, 0, a), FW_FIT_OK);
@@ -227,7 +243,8 @@ static double apart(const fw_image *p, const fw_image *q, const float at_p[10], 
 }
 
 /* Landmarks are in full-size pixels whatever scale the photo was decoded at. */
-static void decoded_scale_is_undone(void **state) {
+static void decoded_scale_is_undone(void **state)
+{
     FW_UNUSED(state);
     fw_image small = waves(400, 2), big = waves(400, 1);
     float l[10], d[10], off[10];
@@ -241,7 +258,8 @@ static void decoded_scale_is_undone(void **state) {
     fw_image_free(&big);
 }
 
-static void pose_signs_and_sizes(void **state) {
+static void pose_signs_and_sizes(void **state)
+{
     FW_UNUSED(state);
     float l[10];
     moved(l, 3, 0, 0, 0);
@@ -265,7 +283,8 @@ static void pose_signs_and_sizes(void **state) {
     assert_true(fw_pose_from_landmarks(l).yaw == 90);
 }
 
-int main(void) {
+int main(void)
+{
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recovers_a_similarity),    cmocka_unit_test(is_the_least_squares_fit),
         cmocka_unit_test(bad_points_are_reported),  cmocka_unit_test(templates_are_known),

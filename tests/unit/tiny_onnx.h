@@ -13,7 +13,8 @@ typedef struct tiny_onnx {
     fw_buf graph;
 } tiny_onnx;
 
-static inline void pb_varint(fw_buf *b, uint64_t v) {
+static inline void pb_varint(fw_buf *b, uint64_t v)
+{
     unsigned char byte;
     do {
         byte = (unsigned char)((v & 127) | (v > 127 ? 128 : 0));
@@ -21,30 +22,35 @@ static inline void pb_varint(fw_buf *b, uint64_t v) {
     } while (v >>= 7);
 }
 
-static inline void pb_int(fw_buf *b, int field, int64_t v) {
+static inline void pb_int(fw_buf *b, int field, int64_t v)
+{
     pb_varint(b, (uint64_t)field << 3);
     pb_varint(b, (uint64_t)v);
 }
 
-static inline void pb_bytes(fw_buf *b, int field, const void *p, size_t n) {
+static inline void pb_bytes(fw_buf *b, int field, const void *p, size_t n)
+{
     pb_varint(b, (uint64_t)field << 3 | 2);
     pb_varint(b, n);
     if (n) fw_buf_add(b, p, n);
 }
 
-static inline void pb_text(fw_buf *b, int field, const char *s) {
+static inline void pb_text(fw_buf *b, int field, const char *s)
+{
     pb_bytes(b, field, s, strlen(s));
 }
 
 /* Put `part` into `b` as a message, and empty it. */
-static inline void pb_message(fw_buf *b, int field, fw_buf *part) {
+static inline void pb_message(fw_buf *b, int field, fw_buf *part)
+{
     pb_bytes(b, field, part->data, part->len);
     fw_buf_free(part);
     *part = (fw_buf){0};
 }
 
 /* An input (field 11) or output (12): elem_type 1 float, 11 double; dims below 0 are free. */
-static inline void tiny_value(tiny_onnx *o, int field, const char *name, int elem, int rank, const int64_t *dims) {
+static inline void tiny_value(tiny_onnx *o, int field, const char *name, int elem, int rank, const int64_t *dims)
+{
     fw_buf shape = {0}, tensor = {0}, type = {0}, value = {0};
     for (int i = 0; i < rank; i++) {
         fw_buf dim = {0};
@@ -62,7 +68,8 @@ static inline void tiny_value(tiny_onnx *o, int field, const char *name, int ele
     pb_message(&o->graph, field, &value);
 }
 
-static inline void tiny_weights(tiny_onnx *o, const char *name, int rank, const int64_t *dims, const float *data) {
+static inline void tiny_weights(tiny_onnx *o, const char *name, int rank, const int64_t *dims, const float *data)
+{
     fw_buf t = {0};
     size_t n = 1;
     for (int i = 0; i < rank; i++) {
@@ -77,7 +84,8 @@ static inline void tiny_weights(tiny_onnx *o, const char *name, int rank, const 
 
 /* A node with up to 3 inputs (NULL: none) and one list attribute (NULL: none). */
 static inline void tiny_node(tiny_onnx *o, const char *op, const char *const in[3], const char *out, const char *attr,
-                             int count, const int64_t *values) {
+                             int count, const int64_t *values)
+{
     fw_buf n = {0};
     for (int i = 0; i < 3; i++)
         if (in[i]) pb_text(&n, 1, in[i]);
@@ -94,7 +102,8 @@ static inline void tiny_node(tiny_onnx *o, const char *op, const char *const in[
 }
 
 /* Write the file and give its SHA-256; frees the graph. False on any trouble. */
-static inline bool tiny_save(tiny_onnx *o, const char *path, char sha[FW_SHA256_HEX]) {
+static inline bool tiny_save(tiny_onnx *o, const char *path, char sha[FW_SHA256_HEX])
+{
     fw_buf model = {0}, opset = {0};
     pb_int(&opset, 2, 12);
     pb_text(&o->graph, 2, "tiny");
@@ -108,7 +117,8 @@ static inline bool tiny_save(tiny_onnx *o, const char *path, char sha[FW_SHA256_
     return ok && fw_sha256_file(path, sha, NULL) == FW_OK;
 }
 
-static inline bool tiny_text(const char *path, const char *text) {
+static inline bool tiny_text(const char *path, const char *text)
+{
     FILE *f = fopen(path, "w");
     bool ok = f && fputs(text, f) >= 0;
     if (f && fclose(f)) ok = false;
