@@ -21,40 +21,31 @@ double fw_student_975(size_t df)
     return z + (z * z * z + z) / (4 * n) + (5 * pow(z, 5) + 16 * pow(z, 3) + 3 * z) / (96 * n * n);
 }
 
-/* A threshold that rejects the first i of n sorted pairs and accepts the others. */
-static double cut_at(const fw_pair *sorted, size_t n, size_t i)
+/* Thresholds that are tried: -1 to 1 in steps of 0.005, the grid of 0.01 in squared distance that published figures use
+ * (facenet, InsightFace). A finer one would tune itself to the gaps between single pairs: on LFW, cutting anywhere
+ * gives 99.40 %, this grid 99.47 %. */
+enum { STEPS = 400 };
+
+static double grid(size_t step)
 {
-    if (i == 0) return (double)sorted[0].sim - 1e-6;
-    if (i == n) return (double)sorted[n - 1].sim + 1e-6;
-    return ((double)sorted[i - 1].sim + (double)sorted[i].sim) / 2;
+    return -1 + 2.0 * (double)step / STEPS;
 }
 
-/* The best threshold for sorted pairs. Several cuts may be equally good: the middle one of them is taken, which depends
- * least on single pairs. `cut` is scratch for n + 1. */
-static double best_threshold(const fw_pair *sorted, size_t n, size_t *cut)
-{
-    size_t right = 0, best = 0, cuts = 0;
-    for (size_t i = 0; i < n; i++) right += sorted[i].same != 0; /* all accepted */
-    for (size_t i = 0; i <= n; i++) {
-        if (i) right = sorted[i - 1].same ? right - 1 : right + 1;
-        if (i && i < n && sorted[i].sim == sorted[i - 1].sim) continue; /* no threshold fits in between */
-        if (right > best) best = right, cuts = 0;
-        if (right == best) cut[cuts++] = i;
-    }
-    return cut_at(sorted, n, cut[cuts / 2]);
-}
-
-/* The best threshold on all folds but one. */
+/* The best threshold for all folds but one. Several may be equally good: the middle one of them is taken, which depends
+ * least on single pairs. (The published tools take the first, which is worse on small lists.) */
 static double train(const fw_pair *sorted, size_t n, size_t but)
 {
-    fw_pair *others = FW_ARRAY(fw_pair, n);
-    size_t *cut = FW_ARRAY(size_t, n + 1), m = 0;
-    for (size_t i = 0; i < n; i++)
-        if (sorted[i].fold != but) others[m++] = sorted[i];
-    double t = m ? best_threshold(others, m, cut) : 0;
-    fw_free(others);
-    fw_free(cut);
-    return t;
+    size_t right = 0, best = 0, bests = 0, at[STEPS + 1], rejected = 0;
+    for (size_t i = 0; i < n; i++) right += sorted[i].fold != but && sorted[i].same; /* all accepted */
+    for (size_t step = 0; step <= STEPS; step++) {
+        for (; rejected < n && (double)sorted[rejected].sim <= grid(step); rejected++) {
+            if (sorted[rejected].fold == but) continue;
+            right = sorted[rejected].same ? right - 1 : right + 1;
+        }
+        if (right > best) best = right, bests = 0;
+        if (right == best) at[bests++] = step;
+    }
+    return grid(at[bests / 2]);
 }
 
 static double accuracy_of(const fw_pair *pairs, size_t n, size_t fold, double threshold)
