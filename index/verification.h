@@ -3,9 +3,8 @@
  * The protocol is LFW's, "image-restricted, labelled outside data" (Huang, Ramesh, Berg, Learned-Miller 2007; Huang and
  * Learned-Miller 2014, "Labeled Faces in the Wild: Updates and New Reporting Procedures"): pairs lie in folds; for
  * every fold the threshold is the one that is best on all other folds, and its accuracy is counted on this one.
- * Thresholds are
- * multiples of 0.005. Reported are the mean over folds, their sample standard deviation, and the 95 % interval of the
- * mean by Student's t.
+ * Thresholds are multiples of 0.005. Reported are the mean over folds, their sample standard deviation, and the 95 %
+ * interval of the mean by Student's t.
  *
  * A pair with a face that could not be found or embedded is counted as wrong, whatever the threshold: as if a genuine
  * pair had the lowest similarity and an impostor pair the highest. It has no say in choosing thresholds.
