@@ -5,8 +5,11 @@
  * later rule can remove what an earlier one kept or relabelled, never the other way round.
  */
 #include "decide.h"
+#include "../lib/decisions.h"
+#include "../lib/log.h"
 #include "stage.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const char *const fw_flag_names[FW_FLAGS] = {"mislabeled",  "outlier",       "exact_duplicate", "near_duplicate",
@@ -181,6 +184,132 @@ static void judge_overlap(work *w)
     fw_free(hit);
 }
 
+/* ---- what curators decided wins over all of the above ------------------------------------------------------------ */
+
+typedef struct by_hash {
+    const fw_claim *claim;
+    size_t order;
+} by_hash;
+
+static int compare_hash(fw_hash a, fw_hash b)
+{
+    if (a.hi != b.hi) return a.hi < b.hi ? -1 : 1;
+    return a.lo < b.lo ? -1 : a.lo > b.lo;
+}
+
+static int claim_order(const void *pa, const void *pb)
+{
+    const by_hash *a = pa, *b = pb;
+    int c = compare_hash(a->claim->a, b->claim->a);
+    return c                     ? c
+           : a->order < b->order ? -1
+                                 : 1; /* of one photo in the order in which they were made: the last one wins */
+}
+
+static uint32_t label_of(const fw_view *v, const char *name)
+{
+    for (uint32_t l = 0; l < v->labels; l++)
+        if (!strcmp(v->label_name[l], name)) return l;
+    return FW_NO_LABEL;
+}
+
+static void settle(work *w, size_t row, uint8_t verdict, uint32_t new_label, float score)
+{
+    w->verdict[row] = verdict;
+    w->new_label[row] = new_label;
+    w->person[row] = 1;
+    w->score[row] = score;
+    if (verdict == FW_KEEP)
+        w->flags[row] &= (uint16_t) ~(FW_FLAG_MISLABELED | FW_FLAG_OUTLIER);
+    else if (verdict == FW_RELABEL)
+        w->flags[row] |= FW_FLAG_MISLABELED;
+}
+
+/* One claim about one photo; false: it says nothing that this dataset knows (a label that is not there). */
+static bool apply_to_row(work *w, const fw_claim *c, size_t row)
+{
+    uint32_t own = w->v->label[row], named = c->kind == FW_CLAIM_IS ? label_of(w->v, c->label) : FW_NO_LABEL;
+    if (c->kind == FW_CLAIM_USE) {
+        w->verdict[row] = c->yes ? FW_KEEP : FW_REMOVE;
+        return true;
+    }
+    if (named == FW_NO_LABEL) return false;
+    if (c->yes)
+        settle(w, row, named == own ? FW_KEEP : FW_RELABEL, named == own ? FW_NO_LABEL : named, named == own ? 0 : 1);
+    else if (named == own && w->verdict[row] != FW_RELABEL)
+        settle(w, row, FW_REMOVE, FW_NO_LABEL, 1);
+    else if (named != own && w->verdict[row] == FW_RELABEL && w->new_label[row] == named)
+        settle(w, row, FW_REVIEW, FW_NO_LABEL, w->score[row]); /* not that one; whose it is, nobody said */
+    if (!c->yes && named == own) w->flags[row] |= FW_FLAG_MISLABELED;
+    return true;
+}
+
+static bool apply_to_labels(work *w, const fw_claim *c)
+{
+    uint32_t from = label_of(w->v, c->label), into = label_of(w->v, c->into);
+    if (from == FW_NO_LABEL || into == FW_NO_LABEL) return false;
+    for (size_t i = 0; i < w->v->n; i++) {
+        if (w->v->label[i] != from || w->verdict[i] != FW_KEEP) continue;
+        if (c->yes)
+            w->new_label[i] = into;
+        else if (w->new_label[i] == into)
+            w->new_label[i] = FW_NO_LABEL;
+    }
+    return true;
+}
+
+static size_t apply_to_photos(work *w, const by_hash *sorted, size_t n, uint8_t *done)
+{
+    size_t applied = 0;
+    for (size_t i = 0; n && i < w->v->n; i++) {
+        size_t s = fw_view_shard(w->v, i);
+        const uint64_t *h = (const uint64_t *)w->v->shard[s]->hash.data + 2 * (i - w->v->base[s]);
+        fw_hash hash = {h[0], h[1]};
+        size_t lo = 0, hi = n;
+        while (lo < hi) { /* first claim about this photo */
+            size_t mid = lo + (hi - lo) / 2;
+            if (compare_hash(sorted[mid].claim->a, hash) < 0)
+                lo = mid + 1;
+            else
+                hi = mid;
+        }
+        for (; w->v->alive[i] && lo < n && !compare_hash(sorted[lo].claim->a, hash); lo++) {
+            if (!apply_to_row(w, sorted[lo].claim, i) || done[lo]) continue;
+            done[lo] = 1;
+            applied++;
+        }
+    }
+    return applied;
+}
+
+static int apply_decisions(work *w, fw_err *e)
+{
+    fw_decisions d = {0};
+    FW_TRY(fw_task_decisions(w->t, &d, e));
+    by_hash *sorted = FW_ARRAY(by_hash, d.n);
+    uint8_t *done = FW_ARRAY(uint8_t, d.n);
+    size_t n = 0, applied = 0, later = 0;
+    for (size_t i = 0; i < d.n; i++) {
+        const fw_claim *c = &d.claim[i];
+        if (c->kind == FW_CLAIM_IS || c->kind == FW_CLAIM_USE)
+            sorted[n++] = (by_hash){c, i};
+        else if (c->kind == FW_CLAIM_LABELS)
+            applied += apply_to_labels(w, c);
+        else
+            later++; /* pairs of faces and of images: kept, not acted upon by this version */
+    }
+    qsort(sorted, n, sizeof *sorted, claim_order);
+    applied += apply_to_photos(w, sorted, n, done);
+    if (d.n)
+        fw_log(FW_INFO,
+               "decide: %zu claims of curators: %zu applied, %zu match nothing here any more, %zu about pairs not used",
+               d.n, applied, d.n - applied - later, later);
+    fw_free(sorted);
+    fw_free(done);
+    fw_decisions_free(&d);
+    return FW_OK;
+}
+
 static void count_identities(work *w)
 {
     for (size_t i = 0; i < w->v->n; i++) {
@@ -217,6 +346,9 @@ static int run_decide(fw_task *t, fw_err *e)
         judge_labels(&w);
         judge_duplicates(&w);
         judge_overlap(&w);
+        rc = apply_decisions(&w, e);
+    }
+    if (!rc) {
         count_identities(&w);
         rc = save(&w, e);
     }
@@ -230,6 +362,7 @@ const fw_stage fw_stage_decide = {
     .version = 1,
     .scope = FW_SCOPE_WHOLE,
     .benchmarks = true,
+    .decisions = true,
     .outputs = outputs,
     .inputs = inputs,
     .settings = (const char *const[]){"audit.min_images", "audit.low_quality", "dedupe.remove", "overlap.remove", NULL},

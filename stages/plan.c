@@ -1,3 +1,4 @@
+#include "../lib/decisions.h"
 #include "../lib/file.h"
 #include "../lib/paths.h"
 #include "run.h"
@@ -60,13 +61,37 @@ static int add_models(const fw_run *r, const fw_stage *st, fw_buf *text, fw_err 
     return FW_OK;
 }
 
+/* Nothing without decisions: a workspace that nobody reviewed keeps its keys. */
+static int add_decisions(const fw_run *r, fw_buf *text, fw_err *e)
+{
+    char *folder = fw_format("%s/review", r->store->root), hex[33];
+    fw_decisions d = {0};
+    int rc = fw_decisions_read(folder, &d, e);
+    fw_free(folder);
+    if (rc) return rc;
+    fw_hasher *h = fw_hasher_new();
+    for (size_t i = 0; i < d.n; i++) {
+        const fw_claim *c = &d.claim[i];
+        uint8_t kind[2] = {(uint8_t)c->kind, c->yes};
+        fw_hasher_add(h, kind, sizeof kind);
+        fw_hasher_add(h, &c->a, sizeof c->a);
+        fw_hasher_add(h, &c->b, sizeof c->b);
+        fw_hasher_text(h, c->label ? c->label : "");
+        fw_hasher_text(h, c->into ? c->into : "");
+    }
+    fw_hash_hex(fw_hasher_finish(h), hex);
+    if (d.n) fw_buf_printf(text, "decisions = %s\n", hex);
+    fw_decisions_free(&d);
+    return FW_OK;
+}
+
 char *fw_run_recipe(const fw_run *r, size_t stage, fw_err *e)
 {
     const fw_stage *st = fw_stages[stage];
     fw_buf text = {0};
     fw_buf_printf(&text, "stage %s version %d\n", st->name, st->version);
     fw_conf_print(r->conf, st->settings, count(st->settings), &text);
-    if (add_models(r, st, &text, e)) {
+    if (add_models(r, st, &text, e) || (st->decisions && add_decisions(r, &text, e))) {
         fw_buf_free(&text);
         return NULL;
     }

@@ -49,12 +49,13 @@ typedef struct fw_stage {
     const char *name, *summary;
     int version;
     fw_scope scope;
-    bool benchmarks;                    /* WHOLE: inputs of the benchmark sets count too */
-    const fw_output *outputs;           /* ends with a NULL name */
-    const char *const *inputs;          /* column names, NULL-terminated; a column of an earlier stage */
-    const char *const *settings;        /* prefixes of setting names that change the result, NULL-terminated */
-    const char *const *models;          /* settings that name a model file, NULL-terminated */
-    int (*open)(fw_task *t, fw_err *e); /* may be NULL; sets t->state */
+    bool benchmarks;             /* WHOLE: inputs of the benchmark sets count too */
+    bool decisions;              /* WHOLE: reads what curators decided (review/), which then is part of the key */
+    const fw_output *outputs;    /* ends with a NULL name */
+    const char *const *inputs;   /* column names, NULL-terminated; a column of an earlier stage */
+    const char *const *settings; /* prefixes of setting names that change the result, NULL-terminated */
+    const char *const *models;   /* settings that name a model file, NULL-terminated */
+    int (*open)(fw_task *t, fw_err *e);                 /* may be NULL; sets t->state */
     int (*image)(fw_task *t, fw_item *item, fw_err *e); /* SHARD */
     int (*run)(fw_task *t, fw_err *e);                  /* WHOLE */
     void (*close)(fw_task *t);                          /* may be NULL; also called when open failed */
@@ -140,6 +141,9 @@ struct fw_modeldesc;
 int fw_task_modeldesc(fw_task *t, const char *setting, struct fw_modeldesc **out, fw_err *e);
 /* The k-NN graph (stage knn) as a view on its columns. */
 int fw_task_graph(fw_task *t, fw_graph *out, fw_err *e);
+/* What stands in the workspace's review folder; the caller frees. */
+struct fw_decisions;
+int fw_task_decisions(fw_task *t, struct fw_decisions *out, fw_err *e);
 /* Names of the benchmark sets of this run. */
 size_t fw_task_benchmarks(fw_task *t, const char *const **names);
 /* The source of a set, to reach original photos. Borrowed. */

@@ -1,5 +1,6 @@
 /* view: what whole-dataset stages, report and export see: rows of a set, columns over all its shards. */
 #include "../index/graph.h"
+#include "../lib/decisions.h"
 #include "../lib/file.h"
 #include "../lib/kv.h"
 #include "../lib/log.h"
@@ -441,6 +442,14 @@ int fw_task_graph(fw_task *t, fw_graph *out, fw_err *e)
         return fw_fail(e, FW_EFAIL, "k-NN graph: its columns do not fit together");
     *out = (fw_graph){.n = off->rows - 1, .off = o, .id = id->data, .sim = sim->data};
     return FW_OK;
+}
+
+int fw_task_decisions(fw_task *t, fw_decisions *out, fw_err *e)
+{
+    char *folder = fw_format("%s/review", t->store->root);
+    int rc = fw_decisions_read(folder, out, e);
+    fw_free(folder);
+    return rc;
 }
 
 size_t fw_task_benchmarks(fw_task *t, const char *const **list)
