@@ -2,6 +2,7 @@
 
 #include <onnxruntime_c_api.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct fw_runtime {
@@ -66,6 +67,9 @@ int fw_runtime_open(fw_runtime **out, fw_err *e)
         return fw_fail(e, FW_EFAIL,
                        "start ONNX Runtime: library %s is older than its header (API %d); run `make setup`",
                        fw_runtime_version(), ORT_API_VERSION);
+    /* Some builds of the library make a device id and a telemetry database in $HOME as soon as an environment exists,
+     * before DisableTelemetryEvents can be called: nothing that a nightly job on other people's photos should do. */
+    setenv("ORT_DISABLE_TELEMETRY", "1", 0);
     fw_runtime *rt = FW_NEW(fw_runtime);
     rt->api = api;
     int rc = ort_check(api, api->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "facewash", &rt->env), e, "start", "ONNX Runtime");
