@@ -24,6 +24,6 @@ sed 's/^John_Simm\t1\t2/John_Simm\t1\t99/' pairs.txt >lost.txt
 facewash eval verification --work w --pairs lost.txt | grep -E '^(missing|accuracy)'
 echo 'what is this' >>pairs.txt
 facewash eval verification --work w --pairs pairs.txt; echo "-> $?"
-facewash eval verification --work w --pairs /nonexistent; echo "-> $?"
+facewash eval verification --work w --pairs nowhere; echo "-> $?"
 printf '1\t1\na\t1\t2\na\t1\tb\t1\n' >one.txt
 facewash eval verification --work w --pairs one.txt; echo "-> $?"

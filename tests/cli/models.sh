@@ -11,4 +11,4 @@ echo "-> ${PIPESTATUS[0]}"
 facewash doctor 2>&1 | grep -E '^(FAIL|facewash: error)' | sed -E 's/[0-9a-f]{64}/SHA256/g'
 mkdir src && cp "$FIXTURES/odd/links/real.png" src
 facewash run --input src --work w; echo "-> $?"
-FACEWASH_SHARE=/nonexistent facewash models; echo "-> $?"
+FACEWASH_SHARE=nowhere facewash models; echo "-> $?"

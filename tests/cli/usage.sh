@@ -11,8 +11,8 @@ try nonsense
 try --nonsense 2>&1 | sed 's/^.*: unrecognized/unrecognized/; s/^.*: unknown option/unknown option/'
 try run
 try run --work w
-try run --work w --input dir:/nonexistent/folder
-try run --work w --input list:/nonexistent/file
+try run --work w --input dir:nowhere/folder
+try run --work w --input list:nowhere/file
 try status
 try status --work nowhere
 try detect --work nowhere
@@ -23,7 +23,7 @@ try run --set detect.size=10 --work w
 try run --set detect.size --work w
 try run --threads many --work w
 try run --memory 1 --work w
-try run --config /nonexistent.ini --work w
+try run --config nowhere.ini --work w
 printf '[detect]\nsize = 800\nsise = 3\n' >c.ini
 try run --config c.ini --work w
 printf '[detect]\nsize = 800\n\nno equals sign\n' >d.ini
