@@ -23,7 +23,7 @@ chmod +x "$scratch/bin/facewash"
 export PATH="$scratch/bin:$PATH"
 
 normalise() {
-    sed -E -e "s# in [0-9]+\\.[0-9] s# in T s#g; s#$scratch/work#HERE#g; s#$FIXTURES#FIXTURES#g; s#(/[^/ ']+)*/configs/models/#CONFIGS/#g; s#$ROOT#ROOT#g" \
+    sed -E -e '/^libgcov profiling error/d' -e "s# in [0-9]+\\.[0-9] s# in T s#g; s#$scratch/work#HERE#g; s#$FIXTURES#FIXTURES#g; s#(/[^/ ']+)*/configs/models/#CONFIGS/#g; s#$ROOT#ROOT#g" \
         -e 's#[0-9]+\.[0-9]+ s([ )]|$)#T s\1#g; s# \([0-9]+/s\)# (RATE)#; s#[0-9.]+ images/s#RATE images/s#; s#peak [0-9]+ MB#peak M MB#' \
         -e 's#process [0-9]+ on .* since [0-9-]+ [0-9:]+#process PID on HOST since TIME#' \
         -e 's#^facewash [0-9]+\.[0-9]+\.[0-9]+#facewash VERSION#' -e 's#-[0-9a-f]{32}#-KEY#g; s#\b[0-9]+\.[0-9] (k|M|G)B\b#SIZE#g'
