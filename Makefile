@@ -34,7 +34,7 @@ OBJ := $(SRC:%.c=$B/%.o)
 LIBOBJ := $(LIBSRC:%.c=$B/%.o)
 UNIT := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all demo test tests-built unit cli kill asan asan-run coverage coverage-run clean setup models install format bench bench-accuracy \
+.PHONY: all browser demo test tests-built unit cli kill asan asan-run coverage coverage-run clean setup models install format bench bench-accuracy \
 	check-layers check-format check-headers check-scripts
 all: $B/facewash
 
@@ -86,6 +86,10 @@ cli: $B/facewash build/tests/fixtures/kind
 
 kill: $B/facewash build/tests/fixtures/kind
 	@tests/kill/run.sh $(TESTS)
+
+# Not part of `make test`: it needs Chromium and times the scrolling of 20,000 rows.
+browser: $B/facewash
+	@tests/browser/run.sh
 
 check-layers check-headers check-format check-scripts:
 	@tests/check.sh $(@:check-%=%)

@@ -821,6 +821,11 @@ static void settle(judge *j)
 
 /* ---- 5 verdicts ------------------------------------------------------------------------------------------------- */
 
+enum fw_policy fw_policy_named(const char *name)
+{
+    return !strcmp(name, "conservative") ? FW_CONSERVATIVE : !strcmp(name, "aggressive") ? FW_AGGRESSIVE : FW_BALANCED;
+}
+
 static double flag_over(enum fw_policy p)
 {
     return p == FW_CONSERVATIVE ? 0.9 : p == FW_AGGRESSIVE ? 0.2 : 0.5;

@@ -24,6 +24,9 @@
 
 enum fw_policy { FW_CONSERVATIVE = 0, FW_BALANCED = 1, FW_AGGRESSIVE = 2 };
 
+/* By name, as settings have it; anything unknown is balanced. */
+enum fw_policy fw_policy_named(const char *name);
+
 /* Numbered like enum fw_verdict and enum fw_action of stages/decide.h. */
 enum { FW_AUDIT_KEEP = 0, FW_AUDIT_REMOVE = 1, FW_AUDIT_RELABEL = 2, FW_AUDIT_REVIEW = 3 };
 enum { FW_LABEL_KEEP = 0, FW_LABEL_MERGE = 1, FW_LABEL_SPLIT = 2, FW_LABEL_DROP = 3, FW_LABEL_REVIEW = 4 };

@@ -1,6 +1,5 @@
 /* audit: which labels are wrong (index/audit.h does the work). */
 #include "../index/audit.h"
-#include "../lib/file.h"
 #include "../lib/log.h"
 #include "stage.h"
 
@@ -27,11 +26,6 @@ static const fw_output outputs[] = {
     {"audit.id_score", FW_F32, 1, FW_ONE, "per label: confidence of the action"},
     {"audit.centre", FW_F16, 0, FW_ONE, "per label: main centroid, unit length; zeros: none"},
     {0}};
-
-static enum fw_policy policy_of(const char *name)
-{
-    return *name == 'c' ? FW_CONSERVATIVE : *name == 'a' ? FW_AGGRESSIVE : FW_BALANCED;
-}
 
 static json_t *histogram(const uint32_t *count)
 {
@@ -68,19 +62,6 @@ static json_t *describe(const fw_audit *a, const fw_audit_opt *o)
         "histogram", histogram(c->own_hist), "rounds", a->rounds);
 }
 
-static int save_json(fw_task *t, const fw_audit *a, const fw_audit_opt *o, fw_err *e)
-{
-    json_t *j = describe(a, o);
-    char *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL,
-         *path = fw_task_path(t, "audit.json");
-    int rc = text ? fw_file_write(path, text, strlen(text), e)
-                  : fw_fail(e, FW_EFAIL, "write '%s': a value is not a number", path);
-    fw_free(path);
-    free(text);
-    json_decref(j);
-    return rc;
-}
-
 static int save_columns(fw_task *t, const fw_audit *a, fw_err *e)
 {
     const struct {
@@ -106,7 +87,7 @@ static int run_audit(fw_task *t, fw_err *e)
     if (!quality || fw_task_graph(t, &g, e)) return e->code;
     fw_audit_opt o = FW_AUDIT_DEFAULTS;
     o.target_far = t->conf->audit_target_far;
-    o.policy = policy_of(t->conf->audit_policy);
+    o.policy = fw_policy_named(t->conf->audit_policy);
     o.seed = SEED;
     float *q = fw_col_gather(quality, view->n);
     fw_audit_in in = {.v = v, .label = view->label, .labels = view->labels, .quality = q, .knn = &g};
@@ -114,7 +95,7 @@ static int run_audit(fw_task *t, fw_err *e)
     t->width = v->dim;
     int rc = fw_audit_run(&a, &in, &o, e);
     if (!rc) rc = save_columns(t, a, e);
-    if (!rc) rc = save_json(t, a, &o, e);
+    if (!rc) rc = fw_task_save_json(t, "audit.json", describe(a, &o), e);
     if (!rc)
         fw_log(FW_INFO, "audit: noise rate %.1f %% (95 %% interval %.1f to %.1f), group at cosine %.3f", 100 * a->noise,
                100 * a->noise_low, 100 * a->noise_high, a->t_in);

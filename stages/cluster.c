@@ -1,6 +1,5 @@
 /* cluster: who is the same person when the labels are not looked at (index/cluster.h does the work). */
 #include "../index/cluster.h"
-#include "../lib/file.h"
 #include "../lib/log.h"
 #include "stage.h"
 
@@ -27,14 +26,7 @@ static int save_json(fw_task *t, const fw_cluster_opts *o, const fw_cluster_repo
     json_t *j = json_pack("{s:s, s:o, s:I, s:I, s:I, s:I}", "method", t->conf->cluster_method, "thresholds", limits,
                           "clusters", (json_int_t)r->clusters, "alone", (json_int_t)r->alone, "largest",
                           (json_int_t)r->largest, "edges", (json_int_t)r->edges);
-    char *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL,
-         *path = fw_task_path(t, "cluster.json");
-    int rc = text ? fw_file_write(path, text, strlen(text), e)
-                  : fw_fail(e, FW_EFAIL, "write '%s': a value is not a number", path);
-    fw_free(path);
-    free(text);
-    json_decref(j);
-    return rc;
+    return fw_task_save_json(t, "cluster.json", j, e);
 }
 
 static size_t usable_rows(const fw_vectors *v)

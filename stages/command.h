@@ -6,7 +6,7 @@
 
 typedef struct fw_args {
     fw_conf *conf;
-    const char *input, *work, *export_dir, *out, *format, *pairs, *embedding_set;
+    const char *input, *work, *export_dir, *out, *format, *pairs;
     char *inputs;           /* several --input joined, a line each; what `input` points to then */
     const char **benchmark; /* "NAME=SRC" */
     size_t benchmarks;

@@ -2,7 +2,6 @@
 #include "../index/overlap.h"
 #include "../index/cluster.h"
 #include "../index/knn.h"
-#include "../lib/file.h"
 #include "../lib/log.h"
 #include "stage.h"
 
@@ -116,9 +115,7 @@ static int compare(fw_task *t, const fw_overlap_side *train, const char *name, u
 
 static int save(fw_task *t, const findings *f, fw_err *e)
 {
-    char *text = json_dumps(f->thresholds, JSON_INDENT(1) | JSON_REAL_PRECISION(9)),
-         *path = fw_task_path(t, "overlap.json");
-    int rc = fw_file_write(path, text, strlen(text), e);
+    int rc = fw_task_save_json(t, "overlap.json", json_incref(f->thresholds), e);
     if (!rc) rc = fw_task_save(t, "overlap.label", f->label, f->n, e);
     if (!rc) rc = fw_task_save(t, "overlap.row", f->row, f->n, e);
     if (!rc) rc = fw_task_save(t, "overlap.bench", f->bench, f->n, e);
@@ -126,8 +123,6 @@ static int save(fw_task *t, const findings *f, fw_err *e)
     if (!rc) rc = fw_task_save(t, "overlap.sim", f->sim, f->n, e);
     if (!rc) rc = fw_task_save(t, "overlap.score", f->score, f->n, e);
     if (!rc) rc = fw_task_save(t, "overlap.rule", f->rule, f->n, e);
-    fw_free(path);
-    free(text);
     return rc;
 }
 

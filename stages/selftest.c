@@ -36,7 +36,7 @@ static int audit(selftest *s, const uint32_t *label, fw_audit **out, fw_err *e)
     fw_audit_opt o = FW_AUDIT_DEFAULTS;
     const fw_conf *c = s->task.conf;
     o.target_far = c->audit_target_far;
-    o.policy = *c->audit_policy == 'c' ? FW_CONSERVATIVE : *c->audit_policy == 'a' ? FW_AGGRESSIVE : FW_BALANCED;
+    o.policy = fw_policy_named(c->audit_policy);
     o.seed = SEED;
     fw_audit_in in = {.v = s->v, .label = label, .labels = s->view->labels, .quality = s->quality, .knn = &s->graph};
     return fw_audit_run(out, &in, &o, e);

@@ -134,6 +134,10 @@ char *fw_task_file_of(fw_task *t, const char *stage, const char *file, fw_err *e
 char *fw_task_path(fw_task *t, const char *file);
 /* Save one output (all its rows). Every declared output must be saved exactly once. */
 int fw_task_save(fw_task *t, const char *column, const void *data, size_t rows, fw_err *e);
+/* Save what the stage found (thresholds, counts) as FILE beside its columns: a jansson object, or NULL when it could
+ * not be made, which is an error. Takes over the reference. */
+struct json_t;
+int fw_task_save_json(fw_task *t, const char *file, struct json_t *j, fw_err *e);
 /* Model file (path of the .ini) that a setting names. The caller frees. */
 char *fw_task_model(fw_task *t, const char *setting, fw_err *e);
 /* Its parsed description (lib/modeldesc.h); the caller frees with fw_modeldesc_free. */

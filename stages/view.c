@@ -8,6 +8,7 @@
 #include "../lib/paths.h"
 #include "run.h"
 
+#include <jansson.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -406,6 +407,17 @@ int fw_task_save(fw_task *t, const char *column, const void *data, size_t rows, 
         return rc;
     }
     return fw_fail(e, FW_EFAIL, "stage '%s' saves '%s', which it does not declare", t->stage->name, column);
+}
+
+int fw_task_save_json(fw_task *t, const char *file, json_t *j, fw_err *e)
+{
+    char *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL, *path = fw_task_path(t, file);
+    int rc = text ? fw_file_write(path, text, strlen(text), e)
+                  : fw_fail(e, FW_EFAIL, "write '%s': a value is not a number", path);
+    fw_free(path);
+    free(text);
+    json_decref(j);
+    return rc;
 }
 
 char *fw_task_model(fw_task *t, const char *setting, fw_err *e)
