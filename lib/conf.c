@@ -1,5 +1,6 @@
 #include "conf.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <ini.h>
 #include <inttypes.h>
@@ -262,6 +263,23 @@ void fw_conf_print(const fw_conf *c, const char *const *prefix, size_t count, fw
                 fw_buf_printf(out, "%s = %s\n", table[i].name, text);
                 break;
             }
+}
+
+static char *item_of(const char *list, size_t i)
+{
+    for (; i && *list; i--) list += strcspn(list, ","), list += *list == ',';
+    size_t n = strcspn(list, ",");
+    while (n && isspace((unsigned char)*list)) list++, n--;
+    while (n && isspace((unsigned char)list[n - 1])) n--;
+    return n ? fw_format("%.*s", (int)n, list) : NULL;
+}
+
+char *fw_conf_item(const fw_conf *c, const char *name, size_t i)
+{
+    for (size_t k = 0; k < FW_COUNT(table); k++)
+        if (table[k].type == TEXT && !strcmp(table[k].name, name))
+            return item_of(*(char *const *)((const char *)c + table[k].at), i);
+    return NULL;
 }
 
 int fw_conf_help(const fw_conf *c, const char *prefix, fw_buf *out)

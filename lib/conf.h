@@ -34,6 +34,9 @@ int fw_conf_file(fw_conf *c, const char *path, fw_err *e);
 
 /* All settings whose name starts with one of the `count` prefixes, as INI-like "name = value" lines in table order. */
 void fw_conf_print(const fw_conf *c, const char *const *prefix, size_t count, fw_buf *out);
+/* Item i of a TEXT setting that is a list, "a, b": without the blanks around it; the caller frees. NULL behind the
+ * last, and for an unknown name. An empty text is a list without items. */
+char *fw_conf_item(const fw_conf *c, const char *name, size_t i);
 /* Help lines with live defaults and bounds for names starting with `prefix`; returns how many there were. */
 int fw_conf_help(const fw_conf *c, const char *prefix, fw_buf *out);
 /* Visit every setting as (name, value text): for JSON output and shell completion. */

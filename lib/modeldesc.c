@@ -115,6 +115,21 @@ static const char *set_unit(fw_modeldesc *d, void *field, const char *text)
     return parse_float(text, f) && *f > 0 && *f < 1 ? NULL : "is not a number between 0 and 1";
 }
 
+static const char *set_margin(fw_modeldesc *d, void *field, const char *text)
+{
+    FW_UNUSED(d);
+    return parse_float(text, field) && *(float *)field >= 0 ? NULL : "is not a number of 0 or more";
+}
+
+static const char *set_points(fw_modeldesc *d, void *field, const char *text)
+{
+    FW_UNUSED(d);
+    char *copy = fw_strdup(text);
+    const int n = parse_list(copy, field, 10);
+    fw_free(copy);
+    return n == 10 ? NULL : "is not ten numbers";
+}
+
 static const char *set_mean(fw_modeldesc *d, void *field, const char *text)
 {
     FW_UNUSED(d);
@@ -180,6 +195,9 @@ static const key KEYS[] = {
     {"scale", set_scale, FIELD(scale)},
     {"decoder", set_text, FIELD(decoder)},
     {"template", set_text, FIELD(crop_template)},
+    {"points", set_points, FIELD(point)},
+    {"box_margin", set_margin, FIELD(box_margin)},
+    {"box_size", set_int, FIELD(box_size)},
     {"dim", set_int, FIELD(dim)},
     {"normalised", set_bool, FIELD(normalised)},
     {"strides", set_strides, FIELD(level_stride)},
@@ -283,6 +301,7 @@ static int check(const fw_modeldesc *d, fw_err *e)
     if (d->stride < 1) return fw_fail(e, FW_EUSAGE, "%s: stride 0: at least 1 is needed", d->path);
     if (d->task == FW_TASK_DETECT) return check_detect(d, e);
     if (!d->crop_template) return missing(d, "template", e);
+    if (!strcmp(d->crop_template, "points") && !d->point[0] && !d->point[2]) return missing(d, "points", e);
     if (!d->input_width || !d->input_height) return missing(d, "input_width and input_height", e);
     return d->dim ? FW_OK : missing(d, "dim", e);
 }

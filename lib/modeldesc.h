@@ -18,13 +18,15 @@
  *   channels          rgb | bgr                    (default rgb)
  *   mean, scale       input = (pixel - mean) * scale, pixel 0..255; mean: one value or three in the order of `channels`
  *   decoder           embed: embedding;  detect: retinaface (lib/detector.c holds the table)
- *   template, dim     embed: alignment template (lib/warp.h, e.g. arcface112), length of the embedding
- *   normalised        yes | no: the network's output has unit length already (default no; doing it again is harmless)
- *   strides           detect: stride of each output level, in the order of the outputs, e.g. 32,16,8
- *   anchors           detect: per level the anchor sizes in units of anchor_base, e.g. 32,16;8,4;2,1
- *   anchor_base       detect: pixels per unit (default 16)
- *   score_threshold   detect: probability from which an anchor is a face (default 0.5)
- *   nms_iou           detect: of two boxes that overlap more than this the weaker goes (default 0.4)
+ *   template, dim     embed: arcface112 | sphereface | points | box (lib/frame.h), length of the embedding
+ *   points            template = points: where the five landmarks go, x,y five times, in input pixels
+ *   box_margin        template = box: what each side of the face's box grows by; from 1: photo pixels, below: share
+ *   box_size          template = box: the square that the box is scaled to; the input is its centre (default: the
+ * input) normalised        yes | no: the network's output has unit length already (default no; doing it again is
+ * harmless) strides           detect: stride of each output level, in the order of the outputs, e.g. 32,16,8 anchors
+ * detect: per level the anchor sizes in units of anchor_base, e.g. 32,16;8,4;2,1 anchor_base       detect: pixels per
+ * unit (default 16) score_threshold   detect: probability from which an anchor is a face (default 0.5) nms_iou detect:
+ * of two boxes that overlap more than this the weaker goes (default 0.4)
  */
 #ifndef FW_MODELDESC_H
 #define FW_MODELDESC_H
@@ -49,6 +51,9 @@ typedef struct fw_modeldesc {
     bool nhwc, bgr;
     float mean[3], scale;
     char *decoder, *crop_template; /* "" when not stated */
+    float point[10];               /* template = points */
+    float box_margin;              /* template = box */
+    int box_size;                  /* 0: the input's */
     int dim;
     bool normalised;
     int levels;                          /* detectors: number of output levels */

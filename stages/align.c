@@ -1,9 +1,9 @@
-/* align: bring the target face into the embedder's frame: a similarity transform from its five landmarks (lib/warp.h).
- */
+/* align: bring the target face into the reference frame (arcface112), by a similarity transform from its five landmarks
+ * (lib/frame.h). That frame is what people see and what quality is measured in, whatever the embedder; a model that
+ * wants another one has the photo warped again by embed. */
 #include "align.h"
+#include "../lib/frame.h"
 #include "../lib/jpeg.h"
-#include "../lib/modeldesc.h"
-#include "../lib/warp.h"
 #include "stage.h"
 
 #include <string.h>
@@ -20,7 +20,7 @@ static const fw_output outputs[] = {
     {0}};
 
 typedef struct state {
-    const fw_template *frame;
+    fw_frame frame;
     bool as_is, centre;
     fw_buf *jpeg; /* by worker */
 } state;
@@ -36,44 +36,26 @@ static void close_align(fw_task *t)
 
 static int open_align(fw_task *t, fw_err *e)
 {
+    FW_UNUSED(e);
     state *s = t->state = FW_NEW(state);
+    const fw_template *ref = fw_template_find(FW_ALIGN_FRAME);
+    s->frame = (fw_frame){.width = ref->width, .height = ref->height};
+    memcpy(s->frame.point, ref->point, sizeof s->frame.point);
     s->as_is = !strcmp(t->conf->align_mode, "none");
     s->centre = !strcmp(t->conf->align_missing, "centre");
     s->jpeg = FW_ARRAY(fw_buf, (size_t)t->workers);
-    fw_modeldesc *desc = NULL;
-    FW_TRY(fw_task_modeldesc(t, "embed.model", &desc, e));
-    s->frame = fw_template_find(desc->crop_template);
-    if (!s->frame)
-        fw_fail(e, FW_EUSAGE, "model '%s': unknown alignment template '%s'", desc->path, desc->crop_template);
-    fw_modeldesc_free(desc);
-    return e->code;
+    return FW_OK;
 }
-
-/* The whole photo (or its centre without `border` of each side) scaled to the frame, pixel centre to pixel centre. */
-static void scale_matrix(float m[6], const int32_t size[2], const fw_template *f, double border)
-{
-    double x0 = size[0] * border, y0 = size[1] * border;
-    double sx = f->width / (size[0] - 2 * x0), sy = f->height / (size[1] - 2 * y0);
-    m[0] = (float)sx;
-    m[2] = (float)((0.5 - x0) * sx - 0.5);
-    m[4] = (float)sy;
-    m[5] = (float)((0.5 - y0) * sy - 0.5);
-}
-
-/* 1/16 of each side: what is usually left around the face in datasets that were cropped by a detector's box. */
-#define CENTRE_BORDER 0.0625
 
 static enum fw_align_status find_matrix(const state *s, enum fw_img_status seen, const int32_t size[2],
                                         const float *landmark, float m[6])
 {
     if (seen == FW_IMG_UNREADABLE || seen == FW_IMG_UNSUPPORTED || size[0] <= 0)
         return FW_ALIGN_NONE; /* 0: an embedding */
-    if (s->as_is) return scale_matrix(m, size, s->frame, 0), FW_ALIGN_AS_IS;
-    fw_affine a;
-    enum fw_fit fit = landmark ? fw_similarity(landmark, s->frame->point, &a) : FW_FIT_DEGENERATE;
+    if (s->as_is) return fw_frame_whole(&s->frame, size, 0, m), FW_ALIGN_AS_IS;
+    enum fw_fit fit = landmark ? fw_frame_face(&s->frame, size, NULL, landmark, m) : FW_FIT_DEGENERATE;
     if (fit == FW_FIT_DEGENERATE)
-        return s->centre ? (scale_matrix(m, size, s->frame, CENTRE_BORDER), FW_ALIGN_CENTRE) : FW_ALIGN_NONE;
-    for (int i = 0; i < 6; i++) m[i] = (float)a.m[i];
+        return s->centre ? (fw_frame_whole(&s->frame, size, FW_ALIGN_BORDER, m), FW_ALIGN_CENTRE) : FW_ALIGN_NONE;
     return fit == FW_FIT_MIRRORED ? FW_ALIGN_MIRRORED : FW_ALIGN_LANDMARKS;
 }
 
@@ -89,27 +71,26 @@ static int image_align(fw_task *t, fw_item *it, fw_err *e)
     float *m = fw_out(t, it, MATRIX, 1);
     *status = find_matrix(s, *seen, size, landmark, m);
     if (*status == FW_ALIGN_NONE) return FW_OK;
-    const uint8_t *crop = fw_item_crop(it, m, s->frame->width, s->frame->height);
+    const uint8_t *crop = fw_item_crop(it, m, s->frame.width, s->frame.height);
     if (!crop) { /* readable when it was detected, and no longer: the photo changed under us */
         *status = FW_ALIGN_NONE;
         return FW_OK;
     }
     fw_buf *jpeg = &s->jpeg[it->worker];
     jpeg->len = 0;
-    FW_TRY(fw_jpeg_encode(crop, s->frame->width, s->frame->height, (int)t->conf->align_jpeg, jpeg, e));
+    FW_TRY(fw_jpeg_encode(crop, s->frame.width, s->frame.height, (int)t->conf->align_jpeg, jpeg, e));
     fw_out_blob(t, it, CROP, jpeg->data, jpeg->len);
     return FW_OK;
 }
 
 const fw_stage fw_stage_align = {
     .name = "align",
-    .summary = "warp the target face to the embedder's template",
-    .version = 1,
+    .summary = "warp the target face to the reference frame",
+    .version = 2,
     .scope = FW_SCOPE_SHARD,
     .outputs = outputs,
     .inputs = inputs,
     .settings = (const char *const[]){"align.", "image.", NULL},
-    .models = (const char *const[]){"embed.model", NULL},
     .open = open_align,
     .image = image_align,
     .close = close_align,

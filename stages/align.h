@@ -1,6 +1,11 @@
-/* align.h: what align.status says. Shared by the stages that read it. */
+/* align.h: what align.status says, and the frame that align.matrix leads to. Shared by the stages that read them. */
 #ifndef FW_ALIGN_H
 #define FW_ALIGN_H
+
+#define FW_ALIGN_FRAME "arcface112" /* a template of lib/warp.h */
+/* Of each side left away where no face was found: what is usually around the face in datasets that were cropped by a
+ * detector's box. */
+#define FW_ALIGN_BORDER 0.0625
 
 enum fw_align_status {
     FW_ALIGN_NONE = 0,  /* no crop: nothing after align looks at this image */

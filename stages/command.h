@@ -10,7 +10,8 @@ typedef struct fw_args {
     char *inputs;           /* several --input joined, a line each; what `input` points to then */
     const char **benchmark; /* "NAME=SRC" */
     size_t benchmarks;
-    int shard; /* -1: all */
+    int models; /* how many --model were given */
+    int shard;  /* -1: all */
     bool all, force, json, quiet, dry;
     char **rest; /* positional arguments behind the subcommand */
     int nrest;

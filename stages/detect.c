@@ -52,7 +52,7 @@ static int load_detector(fw_task *t, state *s, fw_err *e)
                              .threshold = (float)c->detect_threshold,
                              .nms_iou = (float)c->detect_nms_iou,
                              .max_faces = s->max};
-    int rc = fw_task_modeldesc(t, "detect.model", &desc, e);
+    int rc = fw_task_modeldesc(t, "detect.model", 0, &desc, e);
     if (!rc) rc = fw_runtime_open(&s->runtime, e);
     if (!rc) rc = fw_detector_open(s->runtime, desc, &opts, &s->detector, e);
     for (int i = 0; !rc && i < t->workers; i++) {

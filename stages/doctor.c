@@ -111,6 +111,15 @@ static void check_model(tally *t, const char *setting, const char *name)
     fw_free(ini);
 }
 
+static void check_models(tally *t, const fw_conf *c, const char *setting, const char *what)
+{
+    char *name;
+    for (size_t i = 0; (name = fw_conf_item(c, setting, i)); i++) {
+        check_model(t, what, name);
+        fw_free(name);
+    }
+}
+
 /* ---- the machine ------------------------------------------------------------------------------------------------ */
 
 static void check_cpu(tally *t)
@@ -208,8 +217,8 @@ int fw_cmd_doctor(const fw_args *a, fw_err *e)
     printf("facewash %s\n", FW_VERSION);
     check_program_files(&t);
     check_libraries(&t);
-    check_model(&t, "detector", a->conf->detect_model);
-    check_model(&t, "embedder", a->conf->embed_model);
+    check_models(&t, a->conf, "detect.model", "detector");
+    check_models(&t, a->conf, "embed.model", "embedder");
     check_cpu(&t);
     check_memory(&t, a->conf);
     check_files(&t);

@@ -174,6 +174,16 @@ static int take_input(fw_args *a, const char *spec)
     return FW_OK;
 }
 
+/* The first --model replaces what settings say, further ones join it. */
+static int take_model(fw_args *a, const char *name, fw_err *e)
+{
+    char *all = a->models ? fw_format("%s,%s", a->conf->embed_model, name) : fw_strdup(name);
+    int rc = fw_conf_set(a->conf, "embed.model", all, "--model", e);
+    a->models++;
+    fw_free(all);
+    return rc;
+}
+
 static int take_option(fw_args *a, int opt, char *arg, fw_err *e)
 {
     switch (opt) {
@@ -193,7 +203,7 @@ static int take_option(fw_args *a, int opt, char *arg, fw_err *e)
     case OPT_MAX_BAD:
         return fw_conf_set(a->conf, "run.max_bad", arg, "--max-bad", e);
     case OPT_MODEL:
-        return fw_conf_set(a->conf, "embed.model", arg, "--model", e);
+        return take_model(a, arg, e);
     case OPT_WAIT:
         return fw_conf_set(a->conf, "run.wait", "yes", "--wait", e);
     case OPT_BENCHMARK:

@@ -38,26 +38,29 @@ static size_t count(const char *const *list)
 }
 
 /* A model counts by its description, which holds the SHA-256 of the network file. */
+static int add_model(const char *setting, const char *name, fw_buf *text, fw_err *e)
+{
+    char *ini = fw_model_ini(name, e), *bytes = NULL, hex[33];
+    size_t n;
+    int rc = ini ? fw_file_read(ini, 1 << 20, &bytes, &n, e) : e->code;
+    if (!rc) {
+        fw_hash_hex(fw_hash_bytes(bytes, n), hex);
+        fw_buf_printf(text, "model %s = %s\n", setting, hex);
+    }
+    free(bytes);
+    fw_free(ini);
+    return rc;
+}
+
 static int add_models(const fw_run *r, const fw_stage *st, fw_buf *text, fw_err *e)
 {
-    for (size_t i = 0; i < count(st->models); i++) {
-        fw_buf value = {0};
-        fw_conf_print(r->conf, &st->models[i], 1, &value); /* "detect.model = NAME\n" */
-        char *name = strchr(value.data, '=') + 2, *bytes = NULL;
-        name[strcspn(name, "\n")] = 0;
-        char *ini = fw_model_ini(name, e);
-        size_t n;
-        int rc = ini ? fw_file_read(ini, 1 << 20, &bytes, &n, e) : e->code;
-        if (!rc) {
-            char hex[33];
-            fw_hash_hex(fw_hash_bytes(bytes, n), hex);
-            fw_buf_printf(text, "model %s = %s\n", st->models[i], hex);
+    char *name;
+    for (size_t i = 0; i < count(st->models); i++)
+        for (size_t k = 0; (name = fw_conf_item(r->conf, st->models[i], k)); k++) {
+            int rc = add_model(st->models[i], name, text, e);
+            fw_free(name);
+            FW_TRY(rc);
         }
-        free(bytes);
-        fw_free(ini);
-        fw_buf_free(&value);
-        FW_TRY(rc);
-    }
     return FW_OK;
 }
 

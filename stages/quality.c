@@ -1,5 +1,4 @@
-/* quality: measure the target face's crop (lib/quality.h). Only for the 112 x 112 frame that the measures are made for.
- */
+/* quality: measure the target face's crop (lib/quality.h) in the reference frame, which the measures are made for. */
 #include "../lib/quality.h"
 #include "align.h"
 #include "stage.h"
@@ -34,7 +33,7 @@ static void photo_landmarks(const float matrix[6], const fw_template *f, float o
 static int image_quality(fw_task *t, fw_item *it, fw_err *e)
 {
     FW_UNUSED(e);
-    const fw_template *f = fw_template_find("arcface112");
+    const fw_template *f = fw_template_find(FW_ALIGN_FRAME);
     const uint8_t *status = fw_in(t, it, IN_STATUS, NULL);
     const float *matrix = fw_in(t, it, IN_MATRIX, NULL);
     const int32_t *target = fw_in(t, it, IN_TARGET, NULL);

@@ -254,18 +254,24 @@ static json_t *text(const char *s)
     return fw_rp_text(s, strlen(s), NULL, 0);
 }
 
+static void add_models(fw_rp *r, const char *stage, const char *setting, json_t *a)
+{
+    for (size_t at = 0;; at++) {
+        fw_modeldesc *d = NULL;
+        fw_err none = {0};
+        if (fw_task_modeldesc(&r->task, setting, at, &d, &none) || !d) return;
+        json_array_append_new(a, json_pack("{s:o, s:s, s:o, s:s}", "name", text(d->name), "task", stage, "licence",
+                                           text(d->licence), "sha256", d->sha256));
+        fw_modeldesc_free(d);
+    }
+}
+
 static json_t *models_of(fw_rp *r)
 {
     json_t *a = json_array();
     for (size_t i = 0; fw_stages[i]; i++)
-        for (size_t k = 0; fw_stages[i]->models && fw_stages[i]->models[k]; k++) {
-            fw_modeldesc *d = NULL;
-            fw_err none = {0};
-            if (fw_task_modeldesc(&r->task, fw_stages[i]->models[k], &d, &none)) continue;
-            json_array_append_new(a, json_pack("{s:o, s:s, s:o, s:s}", "name", text(d->name), "task",
-                                               fw_stages[i]->name, "licence", text(d->licence), "sha256", d->sha256));
-            fw_modeldesc_free(d);
-        }
+        for (size_t k = 0; fw_stages[i]->models && fw_stages[i]->models[k]; k++)
+            add_models(r, fw_stages[i]->name, fw_stages[i]->models[k], a);
     return a;
 }
 

@@ -54,7 +54,7 @@ typedef struct fw_stage {
     const fw_output *outputs;    /* ends with a NULL name */
     const char *const *inputs;   /* column names, NULL-terminated; a column of an earlier stage */
     const char *const *settings; /* prefixes of setting names that change the result, NULL-terminated */
-    const char *const *models;   /* settings that name a model file, NULL-terminated */
+    const char *const *models;   /* settings that list model files, NULL-terminated */
     int (*open)(fw_task *t, fw_err *e);                 /* may be NULL; sets t->state */
     int (*image)(fw_task *t, fw_item *item, fw_err *e); /* SHARD */
     int (*run)(fw_task *t, fw_err *e);                  /* WHOLE */
@@ -138,11 +138,10 @@ int fw_task_save(fw_task *t, const char *column, const void *data, size_t rows, 
  * not be made, which is an error. Takes over the reference. */
 struct json_t;
 int fw_task_save_json(fw_task *t, const char *file, struct json_t *j, fw_err *e);
-/* Model file (path of the .ini) that a setting names. The caller frees. */
-char *fw_task_model(fw_task *t, const char *setting, fw_err *e);
-/* Its parsed description (lib/modeldesc.h); the caller frees with fw_modeldesc_free. */
+/* The description of the model number `at` that a setting lists (lib/modeldesc.h); the caller frees with
+ * fw_modeldesc_free. *out = NULL with FW_OK behind the last; a setting that names none at all is FW_EUSAGE. */
 struct fw_modeldesc;
-int fw_task_modeldesc(fw_task *t, const char *setting, struct fw_modeldesc **out, fw_err *e);
+int fw_task_modeldesc(fw_task *t, const char *setting, size_t at, struct fw_modeldesc **out, fw_err *e);
 /* The k-NN graph (stage knn) as a view on its columns. */
 int fw_task_graph(fw_task *t, fw_graph *out, fw_err *e);
 /* What stands in the workspace's review folder; the caller frees. */

@@ -420,27 +420,16 @@ int fw_task_save_json(fw_task *t, const char *file, json_t *j, fw_err *e)
     return rc;
 }
 
-char *fw_task_model(fw_task *t, const char *setting, fw_err *e)
+int fw_task_modeldesc(fw_task *t, const char *setting, size_t at, fw_modeldesc **out, fw_err *e)
 {
-    fw_buf line = {0};
-    fw_conf_print(t->conf, &setting, 1, &line);
-    if (!line.len) {
-        fw_fail(e, FW_EFAIL, "no setting '%s'", setting);
-        return NULL;
-    }
-    char *name = strchr(line.data, '=') + 2;
-    name[strcspn(name, "\n")] = 0;
-    char *ini = fw_model_ini(name, e);
-    fw_buf_free(&line);
-    return ini;
-}
-
-int fw_task_modeldesc(fw_task *t, const char *setting, fw_modeldesc **out, fw_err *e)
-{
-    char *ini = fw_task_model(t, setting, e), *models = fw_models_dir();
+    *out = NULL;
+    char *name = fw_conf_item(t->conf, setting, at);
+    if (!name) return at ? FW_OK : fw_fail(e, FW_EUSAGE, "%s: no model is named", setting);
+    char *ini = fw_model_ini(name, e), *models = fw_models_dir();
     int rc = ini ? fw_modeldesc_read(ini, models, out, e) : e->code;
     fw_free(models);
     fw_free(ini);
+    fw_free(name);
     return rc;
 }
 
