@@ -4,19 +4,20 @@
  * the inputs that exist already, makes staging folders), fetches bytes and puts them on trays; workers run the stages
  * one after the other on a tray; the writer appends what they made to the columns in row order and commits the job
  * behind its last image. At a shard's edge two jobs are open, never more than the trays can span.
+ * An image whose content the workspace knows already is neither read nor worked on: its rows are copied (known.h).
  */
 #include "../lib/file.h"
 #include "../lib/kv.h"
 #include "../lib/log.h"
 #include "../lib/pipe.h"
 #include "../lib/warp.h"
-#include "run.h"
+#include "known.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_SLOTS 64 /* columns that one pass touches */
+#define MAX_SLOTS FW_COLUMNS /* columns that one pass touches */
 
 /* A column that some stage of this pass reads or writes. */
 typedef struct slot {
@@ -78,7 +79,8 @@ typedef struct pass {
     size_t njobs, read_job, read_row;
     scratch *scratch;
     fw_image_limits limits;
-    uint64_t total, done, bad;
+    fw_known *known; /* NULL: nothing was seen before */
+    uint64_t total, done, bad, copied;
 } pass;
 
 struct fw_tray {
@@ -90,6 +92,7 @@ struct fw_tray {
     char why[FW_IMG_WHY]; /* the file could not be read, or what decoding said */
     enum fw_img_status status;
     bool looked; /* some stage asked for the pixels */
+    bool known;  /* the rows are there: nothing to do */
     cell cell[MAX_SLOTS];
 };
 
@@ -341,36 +344,75 @@ static void map_cells(struct fw_tray *t)
     }
 }
 
-static int read_tray(void *user, void *tray, fw_err *e)
+/* The next image of the pass on the tray; false behind the last. */
+static bool next_image(pass *p, struct fw_tray *t)
 {
-    pass *p = user;
-    struct fw_tray *t = tray;
     while (p->read_job < p->njobs && p->read_row == p->run->store->shard[p->jobs[p->read_job].shard].rows)
         p->read_job++, p->read_row = 0;
-    if (p->read_job == p->njobs) return 0;
-    job *j = &p->jobs[p->read_job];
-    const fw_shard *sh = &p->run->store->shard[j->shard];
-    if (!j->open && open_job(p, j, e)) return -1;
-    const fw_source *src;
-    if (fw_run_source(p->run, set_of(p->run, sh), &src, e)) return -1;
+    if (p->read_job == p->njobs) return false;
     t->pass = p;
-    t->job = j;
-    t->item = (fw_item){.shard = sh, .row = p->read_row++, .tray = t};
+    t->job = &p->jobs[p->read_job];
+    t->item = (fw_item){.shard = &p->run->store->shard[t->job->shard], .row = p->read_row++, .tray = t};
     t->status = FW_IMG_OK;
     t->why[0] = 0;
-    t->looked = false;
-    size_t n;
-    const char *bytes = fw_shard_path(sh, t->item.row, &n);
-    char *path = fw_format("%.*s", (int)n, bytes);
-    fw_err bad = {0};
+    t->looked = t->known = false;
     free(t->bytes);
     t->bytes = NULL;
+    return true;
+}
+
+/* Copies all that this job makes of an image from where its content was seen. */
+static int copy_known(pass *p, struct fw_tray *t, fw_seen where, fw_err *e)
+{
+    for (int i = 0; i < p->slots; i++) {
+        const slot *sl = &p->slot[i];
+        cell *c = &t->cell[i];
+        const void *data;
+        if (!t->job->ch[i].make) continue;
+        FW_TRY(fw_known_get(p->known, where, i, sl->decl, sl->width, &data, &c->rows, e));
+        const size_t size = sl->decl->arity == FW_BLOB ? 1 : (size_t)sl->width * fw_dtype_size(sl->decl->type);
+        if (data) memcpy(make_room(c, c->rows * size), data, c->rows * size);
+    }
+    return FW_OK;
+}
+
+/* A damaged donor costs a second look, nothing more. */
+static bool take_known(pass *p, struct fw_tray *t)
+{
+    fw_seen where;
+    fw_err e = {0};
+    if (!p->known || !fw_known_find(p->known, ((const fw_hash *)t->item.shard->hash.data)[t->item.row], &where))
+        return false;
+    if (!copy_known(p, t, where, &e)) return t->known = true;
+    fw_log(FW_DEBUG, "looking again at an image that was seen before: %s", e.msg);
+    map_cells(t);
+    return false;
+}
+
+static int read_bytes(pass *p, struct fw_tray *t, fw_err *e)
+{
+    const fw_source *src;
+    FW_TRY(fw_run_source(p->run, set_of(p->run, t->item.shard), &src, e));
+    size_t n;
+    const char *bytes = fw_shard_path(t->item.shard, t->item.row, &n);
+    char *path = fw_format("%.*s", (int)n, bytes);
+    fw_err bad = {0};
     if (fw_source_read(src, path, p->run->conf->image_max_bytes, &t->bytes, &t->nbytes, &bad)) {
         t->status = FW_IMG_UNREADABLE;
         snprintf(t->why, sizeof t->why, "%.150s", bad.msg);
     }
     fw_free(path);
+    return FW_OK;
+}
+
+static int read_tray(void *user, void *tray, fw_err *e)
+{
+    pass *p = user;
+    struct fw_tray *t = tray;
+    if (!next_image(p, t)) return 0;
+    if (!t->job->open && open_job(p, t->job, e)) return -1;
     map_cells(t);
+    if (!take_known(p, t) && read_bytes(p, t, e)) return -1;
     return 1;
 }
 
@@ -381,7 +423,7 @@ static int work_tray(void *user, int worker, void *tray, fw_err *e)
     scratch *s = &p->scratch[worker];
     s->decoded = s->has_crop = false;
     t->item.worker = worker;
-    for (size_t i = 0; i < p->tasks; i++) {
+    for (size_t i = 0; !t->known && i < p->tasks; i++) {
         if (!(t->job->mask >> i & 1)) continue;
         double start = fw_now();
         int rc = fw_stages[p->first + i]->image(&p->task[i], &t->item, e);
@@ -427,6 +469,7 @@ static int write_tray(void *user, void *tray, fw_err *e)
     for (int s = 0; s < p->slots; s++)
         if (j->ch[s].make) FW_TRY(write_cell(&p->slot[s], &j->ch[s], &t->cell[s], t->item.row, e));
     note_bad(p, t);
+    p->copied += t->known;
     fw_progress_tick(++p->done);
     if (t->item.row + 1 < t->item.shard->rows) return FW_OK;
     FW_TRY(commit_job(p, j, e));
@@ -505,6 +548,7 @@ static void free_pass(pass *p, struct fw_tray *trays, size_t depth)
     }
     fw_free(trays);
     for (size_t i = 0; i < p->njobs; i++) close_job(p, &p->jobs[i]);
+    fw_known_free(p->known);
     for (size_t t = 0; t < p->tasks; t++)
         if ((p->opened >> t & 1) && fw_stages[p->first + t]->close) fw_stages[p->first + t]->close(&p->task[t]);
     for (int w = 0; w < p->run->workers; w++) {
@@ -527,6 +571,7 @@ static void tell(const pass *p, double wall)
         for (int w = 0; w < r->workers; w++) r->seconds[p->first + t] += p->scratch[w].spent[t] / r->workers;
     fw_log(FW_INFO, "extract: %llu images in %.1f s (%.0f/s), %llu of them bad", (unsigned long long)p->done, wall,
            wall > 0 ? (double)p->done / wall : 0, (unsigned long long)p->bad);
+    if (p->copied) fw_log(FW_INFO, "extract: %llu of them were known by their content", (unsigned long long)p->copied);
     for (size_t t = 0; p->done && t < p->tasks; t++)
         fw_log(FW_DEBUG, "  %s: %.3f ms an image", fw_stages[p->first + t]->name,
                1e3 * r->seconds[p->first + t] * r->workers / (double)p->done);
@@ -549,6 +594,7 @@ int fw_extract(fw_run *r, size_t first, size_t last, int only_shard, fw_err *e)
     int rc = needed ? open_tasks(&p, needed, e) : FW_OK;
     if (needed && !rc) {
         double start = fw_now();
+        p.known = fw_known_new(r, first, last);
         fw_progress_start("extract", "images", p.total);
         rc = fw_pipe_run(&(fw_pipe){.workers = r->workers,
                                     .depth = depth,
