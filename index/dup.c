@@ -9,10 +9,6 @@
 
 enum { BLOCK = 16384 }; /* candidate pairs compared between two looks at fw_stopping */
 
-/* Half-resolution correlation below which a pair is dismissed. LFW with 2,000 planted copies (dups, seed 1): no copy
- * lies below .70; seven in eight of the other candidates do. */
-static const float COARSE = 0.65f;
-
 /* ncc + fine + WEIGHT * cosine must exceed BOUND. Dups seeds 1-3, all pairs: F1 .9977-.9995 for bounds 2.05 to 2.10 at
  * weight .2; .998-.9988 at best without the cosine, .971-.978 by the cosine alone. Without an embedding the cosine of
  * an average copy stands in. */
@@ -20,6 +16,12 @@ static const double COS_WEIGHT = 0.2, BOUND = 2.08, COS_ABSENT = 0.9;
 
 /* Whole-image evidence has no face to look at and only 24 x 24 pixels: stricter. */
 static const double WHOLE_BOUND = 1.92;
+
+/* Above this cosine both views look at one face, so that surroundings less alike than this settle it. Below, another
+ * face of the same photo may have been the target: the whole image is asked too. (Edited copies keep .6 and more, other
+ * people hardly reach .4.) */
+static const double SAME_FACE = 0.4;
+static const float UNLIKE = 0.60f;
 
 /* A chain may join two groups when their first members miss the bound by no more than this. */
 static const double CHAIN_SLACK = 0.08;
@@ -43,14 +45,14 @@ double fw_dup_margin(const fw_signature *a, const fw_signature *b, double cosine
     double margin = -9;
     if (correlation) *correlation = 0;
     if (!a || !b) return margin;
-    fw_photo_match m = fw_photo_compare(a, b, false, COARSE);
-    if (m.wide)
-        margin = m.ncc + m.fine + COS_WEIGHT * (isnan(cosine) ? COS_ABSENT : cosine) - BOUND;
-    else
-        margin = m.ncc + m.fine - WHOLE_BOUND;
-    if (m.wide && margin <= 0) {
-        fw_photo_match w = fw_photo_compare(a, b, true, COARSE);
-        if (w.ncc + w.fine - WHOLE_BOUND > 0) {
+    bool faces = a->flags & b->flags & FW_SIG_HAS_FACE;
+    double bound = faces ? BOUND - COS_WEIGHT * (isnan(cosine) ? COS_ABSENT : cosine) : WHOLE_BOUND;
+    fw_photo_match m = fw_photo_compare(a, b, false, (float)(bound - CHAIN_SLACK));
+    margin = m.ncc + m.fine - bound;
+    bool settled = cosine > SAME_FACE && m.ncc < UNLIKE; /* false for NAN */
+    if (faces && margin <= 0 && !settled) {
+        fw_photo_match w = fw_photo_compare(a, b, true, (float)(WHOLE_BOUND - CHAIN_SLACK));
+        if (w.ncc + w.fine > WHOLE_BOUND) {
             margin = w.ncc + w.fine - WHOLE_BOUND;
             m = w;
         }
@@ -81,6 +83,12 @@ static double margin_of(const fw_dup_input *in, size_t a, size_t b, float *corre
     return fw_dup_margin(signature_of(in, a), signature_of(in, b), cosine_of(in, a, b), correlation);
 }
 
+static double judge_pair(const fw_dup_input *in, const fw_pair *p)
+{
+    double cosine = isnan(p->cosine) ? cosine_of(in, p->a, p->b) : (double)p->cosine;
+    return fw_dup_margin(signature_of(in, p->a), signature_of(in, p->b), cosine, NULL);
+}
+
 static void add_edge(search *s, uint32_t a, uint32_t b, float strength)
 {
     fw_reserve(&s->edge, &s->cap, s->count + 1, sizeof *s->edge);
@@ -94,8 +102,7 @@ static int judge(search *s, fw_pairs *list, fw_err *e)
     for (size_t first = 0; first < list->count && !fw_stopping(); first += BLOCK) {
         size_t end = first + BLOCK < list->count ? first + BLOCK : list->count;
 #pragma omp parallel for schedule(dynamic, 32)
-        for (size_t i = first; i < end; i++)
-            strength[i] = (float)margin_of(s->in, list->pair[i].a, list->pair[i].b, NULL);
+        for (size_t i = first; i < end; i++) strength[i] = (float)judge_pair(s->in, &list->pair[i]);
     }
     for (size_t i = 0; i < list->count; i++)
         if (strength[i] > 0) add_edge(s, list->pair[i].a, list->pair[i].b, strength[i]);
@@ -122,6 +129,7 @@ static void neighbours(const fw_dup_input *in, size_t row, fw_pairs *list)
         if (g->sim[i] < in->cos_bound) break;
         if (g->id[i] < row && listed(g, g->id[i], (uint32_t)row)) continue;
         fw_pairs_add(list, (uint32_t)row, g->id[i]);
+        list->pair[list->count - 1].cosine = g->sim[i];
     }
 }
 

@@ -1,5 +1,6 @@
 #include "hashpairs.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 /* Followers looked at. Real neighbours within a few bits are rare, so a dozen places is ample; more only costs time in
@@ -16,7 +17,7 @@ void fw_pairs_add(fw_pairs *p, uint32_t x, uint32_t y)
 {
     if (x == y) return;
     fw_reserve(&p->pair, &p->cap, p->count + 1, sizeof *p->pair);
-    p->pair[p->count++] = x < y ? (fw_pair){x, y} : (fw_pair){y, x};
+    p->pair[p->count++] = x < y ? (fw_pair){x, y, NAN} : (fw_pair){y, x, NAN};
 }
 
 static int by_rows(const void *x, const void *y)

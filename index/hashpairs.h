@@ -13,6 +13,7 @@
 
 typedef struct fw_pair {
     uint32_t a, b; /* a < b */
+    float cosine;  /* of the embeddings; NAN unless the finder of the pair sets it */
 } fw_pair;
 
 /* A growing list of pairs. Zero-initialise; release `pair` with fw_free. */

@@ -20,6 +20,7 @@
  *   dedupe.kind      u8  n   0 none, 1 exact, 2 near
  *   dedupe.sim       f32 n   to the group's kept image
  *   dedupe.kept      u8  n   1: the image of its group that is best by quality
+ *   dedupe.cross     u8  n   1: its group stands under several labels
  *
  *   overlap.label    u32 m   m findings: dataset label (FW_NO_LABEL: unlabelled)
  *   overlap.row      u32 m   dataset row (the closest image for identity findings)

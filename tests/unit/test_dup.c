@@ -291,6 +291,32 @@ static void the_next_frame_is_no_copy(void **state)
     assert_true(alike >= 3); /* else the test would be too easy */
 }
 
+/* What `need` saves is work: every edited copy comes out exactly as when all looks are taken, and the next frame, which
+ * is let go early, stays below what was needed. */
+static void ending_early_changes_no_verdict(void **state)
+{
+    (void)state;
+    const float need = 1.9f;
+    for (uint64_t k = 0; k < FW_COUNT(edits); k++) {
+        float lm[10], ln[10];
+        scene s = scene_new(500 + k), t = s;
+        scene_part(&t, 0, BLOBS / 3, 950 + k);
+        fw_signature a, b, c;
+        fw_image x = scene_shoot(&s, SHOT, 1, lm), y = scene_shoot(&s, edits[k], 2, ln);
+        fw_signature_compute(&x, lm, (uint8_t *)&a);
+        fw_signature_compute(&y, ln, (uint8_t *)&b);
+        fw_image z = scene_shoot(&t, SHOT, 3, lm);
+        fw_signature_compute(&z, lm, (uint8_t *)&c);
+        fw_photo_match all = fw_photo_compare(&a, &b, false, -9), some = fw_photo_compare(&a, &b, false, need);
+        assert_true(all.fine > 0 && some.ncc == all.ncc && some.fine == all.fine && some.mirrored == all.mirrored);
+        fw_photo_match other = fw_photo_compare(&a, &c, false, need);
+        assert_true(other.ncc + other.fine < need);
+        fw_image_free(&x);
+        fw_image_free(&y);
+        fw_image_free(&z);
+    }
+}
+
 static void comparison_sees_mirroring_and_missing_photos(void **state)
 {
     (void)state;
@@ -366,6 +392,7 @@ int main(void)
         cmocka_unit_test(black_margins_do_not_make_photos_alike),
         cmocka_unit_test(landmarks_may_be_a_few_pixels_off),
         cmocka_unit_test(the_next_frame_is_no_copy),
+        cmocka_unit_test(ending_early_changes_no_verdict),
         cmocka_unit_test(comparison_sees_mirroring_and_missing_photos),
         cmocka_unit_test(hash_pairs_are_found_in_bounded_work),
         cmocka_unit_test(union_find_names_sets_by_their_smallest_member),
