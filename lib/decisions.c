@@ -126,8 +126,15 @@ static json_t *parse_line(const char *line, size_t n)
 
 typedef struct reader {
     fw_decisions *out;
-    json_t *item; /* item -> array of claims of the decision that stands, in order of insertion */
+    json_t *item; /* item -> the decision that stands (or was taken back), in order of insertion */
 } reader;
+
+/* Browsers write milliseconds, the server does not: seconds are compared. */
+static int compare_when(const json_t *a, const json_t *b)
+{
+    const char *x = json_string_value(json_object_get(a, "when")), *y = json_string_value(json_object_get(b, "when"));
+    return strncmp(x ? x : "", y ? y : "", sizeof "2026-01-31T12:00:00" - 1);
+}
 
 static void take_line(reader *r, const char *line, size_t n)
 {
@@ -136,35 +143,50 @@ static void take_line(reader *r, const char *line, size_t n)
     if (fault)
         r->out->damaged++;
     else {
-        const char *item = json_string_value(json_object_get(j, "item")),
-                   *answer = json_string_value(json_object_get(j, "answer"));
-        json_object_del(r->item, item); /* a later decision takes its place at the end */
-        if (answer[0] != 'u') json_object_set(r->item, item, json_object_get(j, "claims"));
+        const char *item = json_string_value(json_object_get(j, "item"));
+        const json_t *old = json_object_get(r->item, item);
+        if (!old || compare_when(old, j) <= 0) {
+            json_object_del(r->item, item); /* a later decision takes its place at the end */
+            json_object_set(r->item, item, j);
+        }
     }
     json_decref(j);
 }
 
-static int take_file(reader *r, const char *path, fw_err *e)
+/* Every line of a file that is not empty, with its number. */
+static int each_line(const char *path, void (*take)(void *user, const char *line, size_t n, size_t number), void *user,
+                     fw_err *e)
 {
     char *text;
-    size_t n;
+    size_t n, number = 0;
     FW_TRY(fw_file_read(path, LOG_MOST, &text, &n, e));
     for (char *at = text, *end = text + n; at < end;) {
         char *stop = memchr(at, '\n', (size_t)(end - at)), *next = stop ? stop + 1 : end;
         if (!stop) stop = end;
-        if (stop > at) take_line(r, at, (size_t)(stop - at));
+        size_t length = (size_t)(stop - at);
+        if (length && at[length - 1] == '\r') length--; /* a file that an editor of another system saved */
+        number++;
+        if (length) take(user, at, length, number);
         at = next;
     }
     fw_free(text);
     return FW_OK;
 }
 
+static void read_line(void *user, const char *line, size_t n, size_t number)
+{
+    FW_UNUSED(number);
+    take_line(user, line, n);
+}
+
 static void collect(reader *r)
 {
     const char *key;
-    json_t *claims;
-    json_object_foreach(r->item, key, claims)
+    json_t *decision;
+    json_object_foreach(r->item, key, decision)
     {
+        json_t *claims = json_object_get(decision, "claims");
+        if (json_string_value(json_object_get(decision, "answer"))[0] == 'u') continue;
         for (size_t i = 0; i < json_array_size(claims); i++) {
             fw_decisions *d = r->out;
             fw_reserve(&d->claim, &d->cap, d->n + 1, sizeof *d->claim);
@@ -180,23 +202,30 @@ static bool is_log(const char *name)
     return !strcmp(name, "decisions") || (n > 6 && !strcmp(name + n - 6, ".jsonl"));
 }
 
-int fw_decisions_read(const char *folder, fw_decisions *out, fw_err *e)
+static int each_log(const char *folder, void (*take)(void *user, const char *line, size_t n, size_t number), void *user,
+                    fw_err *e)
 {
-    *out = (fw_decisions){0};
     fw_names names = {0};
     if (!fw_is_dir(folder)) return FW_OK;
     FW_TRY(fw_list_dir(folder, &names, e));
-    reader r = {.out = out, .item = json_object()};
     int rc = FW_OK;
     for (size_t i = 0; !rc && i < names.n; i++) {
         if (!is_log(names.name[i])) continue;
         char *path = fw_format("%s/%s", folder, names.name[i]);
-        rc = take_file(&r, path, e);
+        rc = each_line(path, take, user, e);
         fw_free(path);
     }
+    fw_names_free(&names);
+    return rc;
+}
+
+int fw_decisions_read(const char *folder, fw_decisions *out, fw_err *e)
+{
+    *out = (fw_decisions){0};
+    reader r = {.out = out, .item = json_object()};
+    int rc = each_log(folder, read_line, &r, e);
     if (!rc) collect(&r);
     json_decref(r.item);
-    fw_names_free(&names);
     return rc;
 }
 
@@ -273,6 +302,61 @@ int fw_decisions_append(const char *path, const char *lines, size_t bytes, size_
     if (!rc && out.len) rc = append(path, &out, e);
     if (rc) *n = 0;
     fw_buf_free(&out);
+    return rc;
+}
+
+/* ---- putting logs together ------------------------------------------------------------------------------------- */
+
+typedef struct importer {
+    json_t *known; /* id -> true */
+    const char *file;
+    fw_refuse refuse;
+    void *user;
+    fw_import *count;
+    fw_buf out;
+} importer;
+
+static void know_line(void *user, const char *line, size_t n, size_t number)
+{
+    FW_UNUSED(number);
+    importer *m = user;
+    json_t *j = parse_line(line, n);
+    if (j && !fault_of(j)) json_object_set_new(m->known, json_string_value(json_object_get(j, "id")), json_true());
+    json_decref(j);
+}
+
+static void import_line(void *user, const char *line, size_t n, size_t number)
+{
+    importer *m = user;
+    json_t *j = parse_line(line, n);
+    const char *fault = j ? fault_of(j) : n > LINE_MOST ? "longer than 64 KB" : "not JSON";
+    const char *id = fault ? NULL : json_string_value(json_object_get(j, "id"));
+    if (fault) {
+        m->count->refused++;
+        m->refuse(m->user, m->file, number, fault);
+    } else if (json_object_get(m->known, id)) {
+        m->count->known++;
+    } else {
+        char *text = json_dumps(j, JSON_COMPACT); /* one line, whatever stood there */
+        fw_buf_puts(&m->out, text);
+        fw_buf_puts(&m->out, "\n");
+        free(text);
+        json_object_set_new(m->known, id, json_true());
+        m->count->added++;
+    }
+    json_decref(j);
+}
+
+int fw_decisions_import(const char *folder, const char *path, const char *file, fw_refuse refuse, void *user,
+                        fw_import *out, fw_err *e)
+{
+    *out = (fw_import){0};
+    importer m = {.known = json_object(), .file = file, .refuse = refuse, .user = user, .count = out};
+    int rc = each_log(folder, know_line, &m, e);
+    if (!rc) rc = each_line(file, import_line, &m, e);
+    if (!rc && m.out.len) rc = append(path, &m.out, e);
+    fw_buf_free(&m.out);
+    json_decref(m.known);
     return rc;
 }
 

@@ -13,8 +13,9 @@
  *   {"labels": [L, INTO], "same_person": true|false}       two identities are (not) one person
  *
  * HASH is the XXH3-128 of the file in 32 hex digits, L the label's text or {"hex": "bytes"}. Of several lines about one
- * item the last one stands; answer "u" takes it back. A line that is damaged (a crash in mid-write, an editor) is
- * counted and passed over, the rest stands.
+ * item the latest one stands (by its `when` to the second; of equal ones the last line), so that the order in which
+ * saved files are put together does not matter; answer "u" takes it back. A line that is damaged (a crash in mid-write,
+ * an editor) is counted and passed over, the rest stands.
  *
  * Writing is one write(2) of whole lines under a file lock, then fsync: several servers may append to one log.
  */
@@ -48,6 +49,15 @@ void fw_decisions_free(fw_decisions *d);
 /* Check lines from outside and append them to `path` with the time of now. All or nothing: FW_EUSAGE says what is wrong
  * with the first bad line. *n receives how many were added. */
 int fw_decisions_append(const char *path, const char *lines, size_t bytes, size_t *n, fw_err *e) FW_MUST_USE;
+/* Add the lines of a file that the report saved to the log `path` in `folder`, as they are. A line whose id stands in
+ * one of the folder's logs already is known and left out. A bad line is refused: `refuse` hears of it (line numbers
+ * from 1), the others go in. Nothing is written when the file cannot be read. */
+typedef struct fw_import {
+    size_t added, known, refused;
+} fw_import;
+typedef void (*fw_refuse)(void *user, const char *file, size_t line, const char *why);
+int fw_decisions_import(const char *folder, const char *path, const char *file, fw_refuse refuse, void *user,
+                        fw_import *out, fw_err *e) FW_MUST_USE;
 /* Whole lines of a log from byte `after` on, at most about 4 MB, appended to `out`. */
 int fw_decisions_tail(const char *path, uint64_t after, fw_buf *out, fw_err *e) FW_MUST_USE;
 

@@ -10,8 +10,12 @@ typedef struct fw_args {
     char *inputs;           /* several --input joined, a line each; what `input` points to then */
     const char **benchmark; /* "NAME=SRC" */
     size_t benchmarks;
-    int models; /* how many --model were given */
-    int shard;  /* -1: all */
+    const char **decisions; /* files to import */
+    size_t decision_files;
+    size_t sample; /* review: draw so many kept images; 0: none */
+    uint64_t seed; /* of that draw */
+    int models;    /* how many --model were given */
+    int shard;     /* -1: all */
     bool all, force, json, quiet, dry;
     char **rest; /* positional arguments behind the subcommand */
     int nrest;
@@ -33,6 +37,7 @@ int fw_cmd_report(const fw_args *a, fw_err *e);
 int fw_cmd_eval(const fw_args *a, fw_err *e);
 int fw_cmd_selftest(const fw_args *a, fw_err *e);
 int fw_cmd_review(const fw_args *a, fw_err *e);
+int fw_cmd_apply(const fw_args *a, fw_err *e);
 int fw_cmd_models(const fw_args *a, fw_err *e);
 int fw_cmd_doctor(const fw_args *a, fw_err *e);
 

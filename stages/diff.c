@@ -120,8 +120,8 @@ static int add_rows(side *s, const fw_view *v, const fw_column c[COLUMNS], fw_er
         fw_decision d = {.new_label = FW_NO_LABEL, .person = 1};
         if (c[VERDICT].data)
             d = (fw_decision){((const uint8_t *)c[VERDICT].data)[i], ((const uint16_t *)c[FLAGS].data)[i],
-                              ((const float *)c[SCORE].data)[i], ((const uint32_t *)c[NEW_LABEL].data)[i],
-                              ((const uint32_t *)c[PERSON].data)[i]};
+                              ((const float *)c[SCORE].data)[i],     ((const uint32_t *)c[NEW_LABEL].data)[i],
+                              ((const uint32_t *)c[PERSON].data)[i], 0};
         if (!v->alive[i]) continue;
         if (d.new_label != FW_NO_LABEL && d.new_label >= v->labels)
             fw_fail(e, FW_EFAIL, "diff: damaged column decide.new_label");

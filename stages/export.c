@@ -52,8 +52,8 @@ static int load(export *x, fw_err *e)
     x->person = column(x, "decide.person", e);
     x->id_kept = column(x, "decide.id_kept", e);
     x->dup_kept = column(x, "decide.dup_kept", e);
-    x->group = column(x, "dedupe.group", e);
-    x->dup_kind = column(x, "dedupe.kind", e);
+    x->group = column(x, "decide.dup_group", e);
+    x->dup_kind = column(x, "decide.dup_kind", e);
     x->dup_sim = column(x, "dedupe.sim", e);
     if (e->code) return e->code;
     x->status = fw_task_cols(&x->task, "detect.status", "", e);
@@ -176,9 +176,9 @@ static int write_identities(export *x, fw_err *e)
 {
     static const char *const columns[] = {"label",  "images",      "kept",  "cohesion",
                                           "action", "other_label", "score", NULL};
-    const float *cohesion = column(x, "audit.id_cohesion", e), *score = column(x, "audit.id_score", e);
-    const uint8_t *action = column(x, "audit.id_action", e);
-    const uint32_t *other = column(x, "audit.id_other", e);
+    const float *cohesion = column(x, "confirm.id_cohesion", e), *score = column(x, "confirm.id_score", e);
+    const uint8_t *action = column(x, "confirm.id_action", e);
+    const uint32_t *other = column(x, "confirm.id_other", e);
     fw_table *t = e->code ? NULL : fw_table_open(x->dir, "identities", columns, x->json, e);
     if (!t) return e->code;
     size_t labels = x->v->labels;
@@ -375,11 +375,11 @@ static void add_setting(void *user, const char *name, const char *value)
 /* What audit, overlap and cluster wrote about their thresholds. */
 static void add_findings(export *x, json_t *summary)
 {
-    static const char *const stage[] = {"audit", "dedupe", "overlap", "cluster"};
+    static const char *const stage[] = {"audit", "dedupe", "overlap", "cluster", "decide"};
     for (size_t i = 0; i < FW_COUNT(stage); i++) {
         char *file = fw_format("%s.json", stage[i]), *path = fw_task_file_of(&x->task, stage[i], file, NULL);
         json_t *j = path ? json_load_file(path, 0, NULL) : NULL;
-        if (j) json_object_set_new(summary, stage[i], j);
+        if (j) json_object_set_new(summary, strcmp(stage[i], "decide") ? stage[i] : "decisions", j);
         fw_free(file);
         fw_free(path);
     }

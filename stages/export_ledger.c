@@ -34,7 +34,7 @@ const char *fw_decision_action(const fw_decision *d)
 }
 
 typedef struct columns {
-    const uint8_t *verdict;
+    const uint8_t *verdict, *by;
     const uint16_t *flags;
     const float *score;
     const uint32_t *new_label, *person;
@@ -48,8 +48,8 @@ static const void *column(fw_task *t, const char *name, fw_err *e)
 
 static int load(fw_task *t, columns *c, fw_err *e)
 {
-    *c = (columns){column(t, "decide.verdict", e), column(t, "decide.flags", e), column(t, "decide.score", e),
-                   column(t, "decide.new_label", e), column(t, "decide.person", e)};
+    *c = (columns){column(t, "decide.verdict", e), column(t, "decide.by", e),        column(t, "decide.flags", e),
+                   column(t, "decide.score", e),   column(t, "decide.new_label", e), column(t, "decide.person", e)};
     return e->code;
 }
 
@@ -76,7 +76,7 @@ static void put_row(fw_table *t, const fw_view *v, size_t row, const fw_decision
     fw_decision_rule(v, row, d, b);
     fw_cell_word(t, b->data);
     fw_cell_real(t, (double)d->score, 6);
-    fw_cell_word(t, "machine");
+    fw_cell_word(t, d->by ? "curator" : "machine");
     fw_cell_word(t, model);
     fw_cell_word(t, config);
     fw_row_end(t);
@@ -101,7 +101,7 @@ int fw_export_ledger(fw_run *r, const char *dir, bool json, fw_err *e)
     if (!t) return e->code;
     fw_buf scratch = {0};
     for (size_t i = 0; i < v->n; i++) {
-        fw_decision d = {c.verdict[i], c.flags[i], c.score[i], c.new_label[i], c.person[i]};
+        fw_decision d = {c.verdict[i], c.flags[i], c.score[i], c.new_label[i], c.person[i], c.by[i]};
         if (v->alive[i]) put_row(t, v, i, &d, model, config, &scratch);
     }
     fw_buf_free(&scratch);

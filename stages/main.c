@@ -23,8 +23,9 @@ static const fw_command commands[] = {
      "write the cleaned tables (csv, json) or set (dir, rec, tar, tsv, list)", fw_cmd_export},
     {"diff", "A B [--out DIR] [--json]", "what changed between two workspaces or lists", fw_cmd_diff},
     {"eval", "verification --work DIR --pairs FILE", "verification accuracy on LFW-style pairs", fw_cmd_eval},
-    {"review", "--work DIR [PORT]", "serve the report on this machine; decisions go into the workspace at once",
-     fw_cmd_review},
+    {"review", "--work DIR [--sample N [--seed S]] [PORT]",
+     "serve the report on this machine; decisions go into the workspace at once", fw_cmd_review},
+    {"apply", "--work DIR [--decisions FILE]...", "let what curators decided take effect", fw_cmd_apply},
     {"selftest", "--work DIR [--set selftest.rate=0.1] [--json]",
      "plant known noise into a copy of the labels, and say what is found", fw_cmd_selftest},
     {"models", "[list|check]", "model descriptions, and whether their files are there and intact", fw_cmd_models},
@@ -48,6 +49,9 @@ enum {
     OPT_MEMORY,
     OPT_WAIT,
     OPT_DRY,
+    OPT_DECISIONS,
+    OPT_SAMPLE,
+    OPT_SEED,
     OPT_MODEL
 };
 
@@ -69,6 +73,9 @@ static const struct option options[] = {{"input", required_argument, NULL, 'i'},
                                         {"wait", no_argument, NULL, OPT_WAIT},
                                         {"dry-run", no_argument, NULL, OPT_DRY},
                                         {"model", required_argument, NULL, OPT_MODEL},
+                                        {"decisions", required_argument, NULL, OPT_DECISIONS},
+                                        {"sample", required_argument, NULL, OPT_SAMPLE},
+                                        {"seed", required_argument, NULL, OPT_SEED},
                                         {"threads", required_argument, NULL, 't'},
                                         {"quiet", no_argument, NULL, 'q'},
                                         {"verbose", no_argument, NULL, 'v'},
@@ -165,6 +172,26 @@ static int take_shard(fw_args *a, const char *text, fw_err *e)
     return FW_OK;
 }
 
+static int take_number(const char *name, const char *text, uint64_t most, uint64_t *out, fw_err *e)
+{
+    size_t n = strlen(text);
+    bool digits = n && n < 19 && strspn(text, "0123456789") == n;
+    *out = digits ? strtoull(text, NULL, 10) : 0;
+    if (!digits || *out > most)
+        return fw_fail(e, FW_EUSAGE, "%s '%s': must be a whole number up to %llu", name, text,
+                       (unsigned long long)most);
+    return FW_OK;
+}
+
+static int take_sample(fw_args *a, const char *text, fw_err *e)
+{
+    uint64_t n;
+    FW_TRY(take_number("--sample", text, 1000000, &n, e)); /* more than anybody looks at */
+    if (!n) return fw_fail(e, FW_EUSAGE, "--sample 0: must be at least 1");
+    a->sample = (size_t)n;
+    return FW_OK;
+}
+
 /* Several sources: a line each (lib/source.h). */
 static int take_input(fw_args *a, const char *spec)
 {
@@ -210,6 +237,14 @@ static int take_option(fw_args *a, int opt, char *arg, fw_err *e)
         a->benchmark = fw_realloc(a->benchmark, a->benchmarks + 1, sizeof *a->benchmark);
         a->benchmark[a->benchmarks++] = arg;
         return FW_OK;
+    case OPT_DECISIONS:
+        a->decisions = fw_realloc(a->decisions, a->decision_files + 1, sizeof *a->decisions);
+        a->decisions[a->decision_files++] = arg;
+        return FW_OK;
+    case OPT_SAMPLE:
+        return take_sample(a, arg, e);
+    case OPT_SEED:
+        return take_number("--seed", arg, UINT32_MAX, &a->seed, e);
     case OPT_EXPORT:
         a->export_dir = arg;
         return FW_OK;
@@ -279,7 +314,7 @@ static int dispatch(const fw_args *a, const char *name, fw_err *e)
 int main(int argc, char **argv)
 {
     fw_err e = {0};
-    fw_args a = {.conf = fw_conf_new(), .shard = -1};
+    fw_args a = {.conf = fw_conf_new(), .shard = -1, .seed = 1};
     const char *name;
     catch_signals();
     int rc = parse(&a, argc, argv, &name, &e);
@@ -287,6 +322,7 @@ int main(int argc, char **argv)
     if (rc) fw_log(FW_ERROR, "%s", e.msg);
     fw_free(a.inputs);
     fw_free((void *)a.benchmark);
+    fw_free((void *)a.decisions);
     fw_conf_free(a.conf);
     return rc;
 }

@@ -77,6 +77,7 @@ static int add_decisions(const fw_run *r, fw_buf *text, fw_err *e)
         const fw_claim *c = &d.claim[i];
         uint8_t kind[2] = {(uint8_t)c->kind, c->yes};
         fw_hasher_add(h, kind, sizeof kind);
+        fw_hasher_add(h, &c->decision, sizeof c->decision);
         fw_hasher_add(h, &c->a, sizeof c->a);
         fw_hasher_add(h, &c->b, sizeof c->b);
         fw_hasher_text(h, c->label ? c->label : "");

@@ -19,12 +19,12 @@ static int load_images(fw_rp *r, fw_err *e)
     r->new_label = whole(r, "decide.new_label", n, e);
     r->person = whole(r, "decide.person", n, e);
     r->dup_kept = whole(r, "decide.dup_kept", n, e);
-    r->audit_person = whole(r, "audit.person", n, e);
-    r->sim = whole(r, "audit.sim", n, e);
-    r->other = whole(r, "audit.other", n, e);
-    r->other_sim = whole(r, "audit.other_sim", n, e);
-    r->dup_group = whole(r, "dedupe.group", n, e);
-    r->dup_kind = whole(r, "dedupe.kind", n, e);
+    r->audit_person = whole(r, "confirm.person", n, e);
+    r->sim = whole(r, "confirm.sim", n, e);
+    r->other = whole(r, "confirm.other", n, e);
+    r->other_sim = whole(r, "confirm.other_sim", n, e);
+    r->dup_group = whole(r, "decide.dup_group", n, e);
+    r->dup_kind = whole(r, "decide.dup_kind", n, e);
     r->dup_sim = whole(r, "dedupe.sim", n, e);
     return e->code;
 }
@@ -33,10 +33,10 @@ static int load_identities(fw_rp *r, fw_err *e)
 {
     size_t labels = r->v->labels;
     r->id_kept = whole(r, "decide.id_kept", labels, e);
-    r->id_action = whole(r, "audit.id_action", labels, e);
-    r->id_other = whole(r, "audit.id_other", labels, e);
-    r->id_cohesion = whole(r, "audit.id_cohesion", labels, e);
-    r->id_score = whole(r, "audit.id_score", labels, e);
+    r->id_action = whole(r, "confirm.id_action", labels, e);
+    r->id_other = whole(r, "confirm.id_other", labels, e);
+    r->id_cohesion = whole(r, "confirm.id_cohesion", labels, e);
+    r->id_score = whole(r, "confirm.id_score", labels, e);
     return e->code;
 }
 

@@ -138,6 +138,26 @@ static void print_row(const row *w)
         printf("%llu images: %s\n", (unsigned long long)w->missing, w->why);
 }
 
+/* What the last run made of the decisions (decide.json); NULL: no run yet, or decisions were made since. */
+static json_t *decisions_of(fw_run *r)
+{
+    fw_task t = fw_run_reader(r);
+    char *path = fw_task_file_of(&t, "decide", "decide.json", NULL);
+    json_t *j = path ? json_load_file(path, 0, NULL) : NULL;
+    fw_free(path);
+    return j;
+}
+
+static void print_decisions(fw_run *r)
+{
+    json_t *j = decisions_of(r);
+    json_int_t all = 0, applied = 0, gone = 0;
+    if (j && !json_unpack(j, "{s:I, s:I, s:I}", "decisions", &all, "applied", &applied, "unmatched", &gone) && all)
+        printf("decisions  %lld of curators: %lld applied, %lld match nothing here any more\n", (long long)all,
+               (long long)applied, (long long)gone);
+    json_decref(j);
+}
+
 static void print_status(fw_run *r, const row *rows, const fw_inventory *inv)
 {
     static const char *const folders[] = {"shards", "out", "tmp"};
@@ -147,6 +167,7 @@ static void print_status(fw_run *r, const row *rows, const fw_inventory *inv)
     printf("workspace  %s\n           %zu shards of at most %zu images\n", r->store->root, r->store->shards,
            r->store->shard_size);
     print_sets(r);
+    print_decisions(r);
     printf("disk      ");
     for (size_t i = 0; i < FW_COUNT(folders); i++) {
         char *path = fw_format("%s/%s", r->store->root, folders[i]);
@@ -196,6 +217,9 @@ static int print_json(fw_run *r, const row *rows, fw_err *e)
     for (size_t i = 0; i < r->stages; i++) json_array_append_new(stages, json_row(&rows[i]));
     json_t *j = json_pack("{s:s, s:I, s:I, s:o, s:o}", "version", FW_VERSION, "shards", (json_int_t)r->store->shards,
                           "shard_size", (json_int_t)r->store->shard_size, "sets", json_sets(r), "stages", stages);
+    json_t *decisions = decisions_of(r);
+    if (j && decisions) json_object_set(j, "decisions", decisions);
+    json_decref(decisions);
     char *text = j ? json_dumps(j, JSON_INDENT(1)) : NULL;
     json_decref(j);
     if (!text) return fw_fail(e, FW_EFAIL, "status: cannot be put as JSON");

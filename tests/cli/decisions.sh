@@ -22,7 +22,7 @@ say 1 "$(hash 0)" "\"label\":\"$(dirname "$(path 0)")\",\"is\":false"
 say 2 "$(hash 1)" '"use":false'
 say 3 "$(hash 2)" "\"label\":\"$(dirname "$(path 0)")\",\"is\":true"
 say 4 00000000000000000000000000000001 '"use":false'
-facewash run --input "dir:$FIXTURES/faces" --work w --export e 2>&1 | grep '^decide:.*claims'
+facewash run --input "dir:$FIXTURES/faces" --work w --export e 2>&1 | grep '^decide:.*decisions'
 verdict "$(path 0)" "$(path 1)" "$(path 2)"
 echo "--- without them"
 rm w/review/decisions

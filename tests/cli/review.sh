@@ -36,4 +36,4 @@ print("log", ask(base + "decisions")[1].count(b"\n"), "line")
 PY
 kill -INT $server; wait $server; echo "-> $?"
 wc -l <w/review/decisions
-facewash run --input "dir:$FIXTURES/faces" --work w 2>&1 | grep '^decide:.*claims'
+facewash run --input "dir:$FIXTURES/faces" --work w 2>&1 | grep '^decide:.*decisions'
