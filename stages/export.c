@@ -13,6 +13,7 @@
 #include "decide.h"
 #include "export_ledger.h"
 #include "export_set.h"
+#include "sample.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -404,8 +405,10 @@ static int write_summary(export *x, fw_err *e)
                           "stage_versions", versions, "seconds", timings(x->run));
     if (!j) return fw_fail(e, FW_EFAIL, "write summary.json: a value is not valid UTF-8");
     add_findings(x, j);
+    json_t *assess = fw_assess(x->run, e);
+    if (assess) json_object_set_new(j, "assess", assess);
     char *text = json_dumps(j, JSON_INDENT(2) | JSON_PRESERVE_ORDER), *path = fw_format("%s/summary.json", x->dir);
-    int rc = fw_file_write(path, text, strlen(text), e);
+    int rc = e->code ? e->code : fw_file_write(path, text, strlen(text), e);
     fw_free(path);
     free(text);
     json_decref(j);

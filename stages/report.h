@@ -50,6 +50,7 @@ enum fw_rp_queue {
     FW_Q_OVERLAP,
     FW_Q_QUALITY,
     FW_Q_UNREADABLE,
+    FW_Q_SAMPLE,
     FW_QUEUES
 };
 extern const char *const fw_rp_queue_names[FW_QUEUES];
@@ -98,6 +99,7 @@ typedef struct fw_rp {
     uint32_t *id_images;          /* per label: alive images */
     /* the report */
     fw_rp_list queue[FW_QUEUES];
+    uint64_t sample_population; /* 0: no sample was drawn */
     fw_rp_face *face;
     size_t faces, face_cap, face_limit, thumbs;
     uint32_t *id_no;    /* label -> identity number, FW_RP_NONE */

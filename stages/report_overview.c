@@ -1,6 +1,7 @@
 /* report_overview: counts, histograms before and after the cleaning, thresholds, and the record of the run. */
 #include "../lib/modeldesc.h"
 #include "report.h"
+#include "sample.h"
 
 #include <math.h>
 #include <string.h>
@@ -330,19 +331,22 @@ static json_t *sets_of(const fw_rp *r)
 static json_t *queues_of(const fw_rp *r)
 {
     json_t *a = json_array();
-    for (int q = 0; q < FW_QUEUES; q++)
+    for (int q = 0; q < FW_QUEUES; q++) {
+        if (q == FW_Q_SAMPLE && !r->sample_population) continue;
         json_array_append_new(a, json_pack("{s:s, s:I, s:I}", "key", fw_rp_queue_names[q], "total",
                                            (json_int_t)r->queue[q].total, "shown", (json_int_t)r->queue[q].shown));
+    }
     return a;
 }
 
 int fw_rp_write_overview(fw_rp *r, fw_err *e)
 {
     static const char *const stage[] = {"audit", "dedupe", "overlap", "cluster"};
-    json_t *thresholds = json_array(), *noise = NULL, *o = json_object();
+    json_t *thresholds = json_array(), *noise = NULL, *policies = NULL, *o = json_object();
     for (size_t i = 0; i < FW_COUNT(stage); i++) {
         json_t *j = findings_of(r, stage[i]);
         if (!i) noise = noise_of(j);
+        if (!i && json_is_array(json_object_get(j, "policies"))) policies = json_incref(json_object_get(j, "policies"));
         if (j) add_thresholds(stage[i], j, thresholds);
         json_decref(j);
     }
@@ -355,6 +359,12 @@ int fw_rp_write_overview(fw_rp *r, fw_err *e)
     json_object_set_new(o, "similarity", similarities(r, marks_of(thresholds)));
     json_object_set_new(o, "thresholds", thresholds);
     json_object_set_new(o, "noise", noise);
+    json_object_set_new(o, "policies", policies ? policies : json_null());
+    json_object_set_new(o, "policy", json_string(r->run->conf->audit_policy));
+    fw_err none = {0}; /* a damaged sample costs the report these lines only */
+    json_t *assess = fw_assess(r->run, &none), *decisions = findings_of(r, "decide");
+    json_object_set_new(o, "assess", assess ? assess : json_null());
+    json_object_set_new(o, "decisions", decisions ? decisions : json_null());
     json_object_set_new(o, "counts", counts(r));
     json_object_set_new(o, "distributions", distributions(r));
     json_object_set_new(o, "queues", queues_of(r));

@@ -13,15 +13,18 @@
  *   overlap      finding
  *   quality      dataset row
  *   unreadable   dataset row
+ *   sample       dataset row      the label that it is kept under; in the order of the draw
  */
+#include "claims.h"
 #include "report.h"
+#include "sample.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-const char *const fw_rp_queue_names[FW_QUEUES] = {"mislabeled", "outlier", "duplicate", "merge",
-                                                  "split",      "overlap", "quality",   "unreadable"};
+const char *const fw_rp_queue_names[FW_QUEUES] = {"mislabeled", "outlier", "duplicate",  "merge", "split",
+                                                  "overlap",    "quality", "unreadable", "sample"};
 
 static double doubt(double s)
 {
@@ -93,9 +96,59 @@ static void find_in_identities(fw_rp *r)
     }
 }
 
+typedef struct drawn {
+    fw_hash hash;
+    size_t at;
+} drawn;
+
+static int by_hash(const void *pa, const void *pb)
+{
+    const drawn *a = pa, *b = pb;
+    return memcmp(&a->hash, &b->hash, sizeof a->hash);
+}
+
+static uint32_t kept_label(const fw_rp *r, size_t i)
+{
+    return r->new_label[i] != FW_NO_LABEL && r->person[i] < 2 ? r->new_label[i] : r->v->label[i];
+}
+
+/* A label is looked for where the photo is now: its own, or the one that it was given. */
+static uint32_t label_named(const fw_rp *r, size_t i, const char *name)
+{
+    const uint32_t known[] = {kept_label(r, i), r->v->label[i]};
+    for (size_t k = 0; k < FW_COUNT(known); k++)
+        if (known[k] != FW_NO_LABEL && !strcmp(r->v->label_name[known[k]], name)) return known[k];
+    return FW_NO_LABEL;
+}
+
+/* Photos of the draw that are still here, one row each; worth keeps the order of the draw. */
+static void find_sample(fw_rp *r)
+{
+    fw_sample s;
+    fw_err none = {0};
+    if (fw_sample_read(r->run, &s, &none) || !s.n) return; /* a damaged file costs the report this queue only */
+    drawn *d = FW_ARRAY(drawn, s.n);
+    uint8_t *done = FW_ARRAY(uint8_t, s.n);
+    r->sample_population = s.population;
+    for (size_t k = 0; k < s.n; k++) d[k] = (drawn){s.hash[k], k};
+    qsort(d, s.n, sizeof *d, by_hash);
+    for (size_t i = 0; i < r->v->n; i++) {
+        drawn key = {fw_view_hash(r->v, i), 0}, *found = bsearch(&key, d, s.n, sizeof *d, by_hash);
+        if (!found || !r->v->alive[i] || done[found->at]) continue;
+        uint32_t label = label_named(r, i, s.label[found->at]);
+        if (label == FW_NO_LABEL) continue;
+        done[found->at] = 1;
+        add(r, FW_Q_SAMPLE, i, label, 1 - (double)found->at / (double)s.n);
+    }
+    fw_free(d);
+    fw_free(done);
+    fw_sample_free(&s);
+}
+
 void fw_rp_find(fw_rp *r)
 {
     find_in_images(r);
+    find_sample(r);
     find_duplicates(r);
     find_in_identities(r);
     for (size_t k = 0; k < r->findings; k++)
@@ -176,8 +229,8 @@ bool fw_rp_take_row(fw_rp *r, int queue, size_t k)
     bool ok = fw_rp_number(r, 0, image) != FW_RP_NONE;
     if (queue == FW_Q_OVERLAP)
         return fw_rp_number(r, r->o_bench[row->a] + 1, r->o_bench_row[row->a]) != FW_RP_NONE && ok;
-    if (queue <= FW_Q_OUTLIER) {
-        fw_rp_show_identity(r, r->v->label[image]);
+    if (queue <= FW_Q_OUTLIER || queue == FW_Q_SAMPLE) {
+        fw_rp_show_identity(r, queue == FW_Q_SAMPLE ? row->b : r->v->label[image]);
         fw_rp_show_identity(r, r->new_label[image]);
         fw_rp_show_identity(r, r->other[image]);
     }
@@ -210,21 +263,21 @@ typedef struct columns { /* of a queue file; unused ones stay NULL */
         *blabel, *rule, *q, *status;
 } columns;
 
-static void put_image(fw_rp *r, columns *c, int queue, uint32_t row)
+static void put_image(fw_rp *r, columns *c, int queue, uint32_t row, uint32_t label)
 {
     char hex[33];
     hash_of(r, 0, row, hex);
     json_array_append_new(c->f, face_no(r, 0, row));
-    json_array_append_new(c->id, json_integer(fw_rp_identity(r, r->v->label[row])));
+    json_array_append_new(c->id, json_integer(fw_rp_identity(r, label)));
     json_array_append_new(c->key, json_string(hex));
     if (queue == FW_Q_QUALITY)
         json_array_append_new(c->q, fw_rp_real(*(const float *)fw_col_row(r->set[0].quality, row)));
     if (queue == FW_Q_UNREADABLE)
         json_array_append_new(c->status, json_integer(*(const uint8_t *)fw_col_row(r->set[0].status, row)));
-    if (queue > FW_Q_OUTLIER) return;
-    uint32_t to = r->new_label[row] != FW_NO_LABEL ? r->new_label[row] : r->other[row];
+    if (queue > FW_Q_OUTLIER && queue != FW_Q_SAMPLE) return;
+    uint32_t to = r->new_label[row] != FW_NO_LABEL && r->new_label[row] != label ? r->new_label[row] : r->other[row];
     json_array_append_new(c->p, fw_rp_real(r->p[row]));
-    json_array_append_new(c->to, json_integer(to == r->v->label[row] ? -1 : fw_rp_identity(r, to)));
+    json_array_append_new(c->to, json_integer(to == label ? -1 : fw_rp_identity(r, to)));
 }
 
 static void put_copies(fw_rp *r, columns *c, uint32_t g)
@@ -292,7 +345,7 @@ static void open_columns(json_t *o, columns *c, int queue)
     static const char *const wanted[FW_QUEUES] = {
         "f id p to worth key", "f id p to worth key",         "kept members kind sim size id worth key",
         "a b score worth",     "id groups sizes score worth", "f bf blabel sim score rule id worth key",
-        "f id q worth key",    "f id status worth key"};
+        "f id q worth key",    "f id status worth key",       "f id p to worth key"};
     struct {
         const char *name;
         json_t **to;
@@ -327,7 +380,7 @@ int fw_rp_write_queue(fw_rp *r, int queue, fw_err *e)
             json_array_append_new(c.b, json_integer(fw_rp_identity(r, row->b)));
             json_array_append_new(c.score, fw_rp_real(r->id_score[row->a]));
         } else
-            put_image(r, &c, queue, row->a);
+            put_image(r, &c, queue, row->a, queue == FW_Q_SAMPLE ? row->b : r->v->label[row->a]);
         json_array_append_new(c.worth, fw_rp_real(row->worth));
     }
     char *name = fw_format("queue_%s", fw_rp_queue_names[queue]);

@@ -1,5 +1,5 @@
 /* review: `facewash review --work W [PORT]` serves the report to this machine's browsers and writes decisions to the
- * workspace at once.
+ * workspace at once; with --sample N it draws a random sample of the kept images first (sample.h).
  *
  *   /TOKEN/                      the report: index.html, app/ vendor/ data/ sheets/
  *   /TOKEN/photo/SET/ROW/HASH    an original photo
@@ -14,6 +14,7 @@
 #include "../lib/http.h"
 #include "../lib/log.h"
 #include "command.h"
+#include "sample.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -273,6 +274,8 @@ int fw_cmd_review(const fw_args *a, fw_err *e)
     fw_run *r;
     review v = {0};
     int rc = fw_open_run(a, false, FW_LOCK_NONE, &s, &r, e);
+    if (!rc && a->sample) rc = fw_sample_draw(r, a->sample, a->seed, e);
+    if (!rc && a->sample) rc = fw_report(r, e);
     if (!rc) rc = open_review(&v, r, e);
     if (!rc) rc = serve(&v, a, e);
     fw_free(v.report);

@@ -36,7 +36,13 @@
   const aboutPair = (row, answer) => [{ faces: [fw.face(row.f).hash, fw.face(row.bf).hash], same_person: answer !== "n" }];
   const aboutUse = (row, answer) => [{ face: fw.face(row.f).hash, use: answer === "n" }];
 
-  const meaning = { mislabeled: aboutLabel, outlier: aboutLabel, person: aboutLabel, duplicate: aboutCopies, merge: aboutIdentities, split: aboutGroups, overlap: aboutPair, quality: aboutUse, unreadable: aboutUse };
+  /* The sample asks the other way round, because nearly all of it is right: y says that the label is right. */
+  const aboutSample = (row, answer, to) => {
+    const mine = { face: fw.face(row.f).hash, label: label(row.id), is: answer === "y" };
+    return answer === "r" ? [mine, { face: mine.face, label: typeof to === "string" ? to : label(to), is: true }] : [mine];
+  };
+
+  const meaning = { sample: aboutSample, mislabeled: aboutLabel, outlier: aboutLabel, person: aboutLabel, duplicate: aboutCopies, merge: aboutIdentities, split: aboutGroups, overlap: aboutPair, quality: aboutUse, unreadable: aboutUse };
   fw.claims = (queue, row, answer, to) => (answer === "u" ? [] : meaning[queue](row, answer, to));
 
   /* The name under which a row's decision is found again after a re-run: what it is about, never its number. */
@@ -45,6 +51,7 @@
     if (queue === "merge") return `merge:${[text(row.a), text(row.b)].sort().join("\u0000")}`;
     if (queue === "split") return `split:${text(row.id)}`;
     if (queue === "duplicate") return `duplicate:${row.key}`;
+    if (queue === "sample") return `sample:${row.key}:${row.id < 0 ? "" : text(row.id)}`;
     if (queue === "overlap") return `overlap:${row.key}`;
     return queue === "quality" || queue === "unreadable" ? `use:${row.key}` : `label:${row.key}:${row.id < 0 ? "" : text(row.id)}`;
   };

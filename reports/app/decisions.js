@@ -1,17 +1,23 @@
 /* decisions: an append-only log of answers, shared by all tabs, and what it says now.
  *
  * From disk the log lives in the browser (IndexedDB, one log per workspace) until it is saved as a file; under
- * `facewash review` it lives in the workspace and several curators write to it. The last record of an item counts. */
+ * `facewash review` it lives in the workspace and several curators write to it. The latest record of an item counts, by
+ * its time to the second, whatever order files come in. */
 "use strict";
 (() => {
   const state = { items: new Map(), log: [], listeners: new Set(), saved: 0, backend: null };
   const known = new Set();
 
   const counts = {}; /* standing decisions by queue */
+  const latest = new Map(); /* item -> its latest record, also one that took a decision back */
+  const second = (record) => String(record.when || "").slice(0, 19); /* the server writes no milliseconds */
   const take = (record) => {
     if (!record || record.format !== "facewash-decision-1" || typeof record.item !== "string" || known.has(record.id)) return false;
     known.add(record.id);
     state.log.push(record);
+    const last = latest.get(record.item);
+    if (last && second(last) > second(record)) return true; /* of a file that was loaded late: kept, but it does not stand */
+    latest.set(record.item, record);
     const old = state.items.get(record.item);
     if (old) counts[old.queue]--;
     state.items.delete(record.item);
@@ -126,7 +132,7 @@
       state.saved = state.log.length;
       fw.remember("saved." + fw.report.workspace, String(state.saved));
       tell([]);
-      fw.say(`Saved ${fw.plural(state.items.size, "decision")} as decisions.jsonl. Put it in WORK/review/, or load it in another browser.`);
+      fw.say(`Saved ${fw.plural(state.items.size, "decision")} as decisions.jsonl. facewash apply --work W --decisions decisions.jsonl lets them take effect.`);
     },
     load: async (file) => {
       const { records, bad } = parseLines(await file.text());

@@ -68,17 +68,17 @@
       el("button.pick", { type: "button", onclick: () => pick(k) }, option.node, el("span", {}, el("kbd", {}, String(k + 1)), " ", option.label))))));
   });
 
-  fw.bigPhoto = (list) => {
+  fw.bigPhoto = (list, blind) => {
     const dialog = show(el("dialog.big", { "aria-labelledby": "dialog-title", onkeydown: (event) => { if (event.key === "o" || event.key === " ") { event.preventDefault(); event.stopPropagation(); dialog.close(); } } },
-      head("Original photo", () => dialog), el("div.side", {}, list.map((face) => el("div", {}, fw.photo(face, list.length > 1 ? 460 : 640), fw.facts(face))))));
+      head(list.length > 1 ? "Original photos" : "Original photo", () => dialog), el(list.length > 2 ? "div.side.many" : "div.side", {}, list.map((face) => el("div", {}, fw.photo(face, list.length > 2 ? 300 : list.length > 1 ? 460 : 640), fw.facts(face, blind))))));
   };
 
   const keys = [
     ["j  ↓ / k  ↑", "next, previous"], ["Shift + j / k", "select a range: answers go to all of it"],
     ["y / n", "agree, disagree with the machine"], ["r", "relabel: choose another identity (or the image to keep, the name to keep)"],
     ["u", "undo the answer of the row, or the last one"], ["p", "all rows on the screen are right: agree with each undecided one, go on"],
-    ["o or Space", "original photo, large, with box and landmarks"], ["i", "all faces of the identity"],
-    ["/", "search by label"], ["f / s", "next filter, next order"], ["[ / ]", "previous, next queue"], ["1 … 8", "go to a queue; 0 overview"],
+    ["o or Space", "original photos, large, with box and landmarks (the mouse over a face shows its one)"], ["i", "all faces of the identity"],
+    ["/", "search by label"], ["f / s", "next filter, next order"], ["[ / ]", "previous, next queue"], ["1 … 9", "go to a queue; 0 overview"],
     ["PgUp PgDn Home End", "move by screens, to the ends"], ["?", "this list"],
   ];
   fw.help = () => {
@@ -94,7 +94,7 @@
     const dialog = show(el("dialog.help", { "aria-labelledby": "dialog-title" }, head("Decisions", () => dialog),
       el("p", {}, `${fw.plural(fw.decisions.total(), "decision")}, kept ${fw.decisions.where()}.`),
       fw.server ? el("p", {}, "Each is written to the workspace at once; the next run honours it.")
-        : el("p", {}, "To make the next run honour them, save them and put the file in the folder ", el("code", {}, "review"), " of the workspace."),
+        : el("p", {}, "To let them take effect, save them and run ", el("code", {}, "facewash apply --work W --decisions decisions.jsonl"), "."),
       el("p", {}, el("label", { htmlFor: "who" }, "Your name, written with each decision "), who),
       el("p.buttons", {}, el("button", { type: "button", onclick: fw.decisions.save }, "Save as a file")),
       el("p", {}, el("label", { htmlFor: "load" }, "Add the decisions of a file "), file)));

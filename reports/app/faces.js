@@ -7,6 +7,7 @@
   fw.thumb = (f, size, alt = "") => {
     const node = el("span.face", alt ? { role: "img", "aria-label": alt } : { "aria-hidden": "true" });
     node.style.width = node.style.height = size + "px";
+    if (f >= 0) node.dataset.f = f;
     if (f < 0 || f >= fw.report.thumbs) {
       node.classList.add("none");
       return node;
@@ -45,12 +46,38 @@
     frame.style.maxWidth = `calc(${limit}px * ${Math.min(1, w / h)})`;
     frame.append(el("img", { src: url, alt: "original photo: " + fw.visible(face.path), decoding: "async",
       onerror: () => instead("The original photo is not where it was when the dataset was read.") }), overlay(face));
-    figure.append(frame);
+    figure.append(frame, el("figcaption", {}, el("a", { href: url, target: "_blank", rel: "noopener noreferrer", tabIndex: -1 }, "open the photo")));
     return figure;
   };
 
-  fw.facts = (face) => {
-    const rows = [
+  /* Under the mouse: the original of any face on the page, after a moment, beside the pointer. Keyboards have o. */
+  const peek = el("div.peek", { hidden: true, "aria-hidden": "true" });
+  let over = null, timer = 0;
+  const hide = () => { clearTimeout(timer); over = null; peek.hidden = true; peek.replaceChildren(); };
+  const showPeek = async (node, x, y) => {
+    const face = await fw.faceReady(Number(node.dataset.f));
+    if (over !== node || !node.isConnected) return;
+    (document.querySelector("dialog[open]") || document.body).append(peek); /* a dialog lies above the page */
+    peek.replaceChildren(fw.photo(face, 300), el("div.small", {}, fw.name(face.path)));
+    peek.hidden = false;
+    const box = peek.getBoundingClientRect();
+    peek.style.left = Math.max(8, x + 24 + box.width > innerWidth ? x - 24 - box.width : x + 24) + "px";
+    peek.style.top = Math.max(8, Math.min(y - box.height / 3, innerHeight - box.height - 8)) + "px";
+  };
+  document.addEventListener("mouseover", (event) => {
+    const node = event.target.closest?.(".face[data-f]");
+    if (node === over) return;
+    hide();
+    if (!node) return;
+    over = node;
+    timer = setTimeout(() => showPeek(node, event.clientX, event.clientY).catch(() => {}), 300);
+  });
+  document.addEventListener("keydown", hide, true);
+  document.addEventListener("scroll", hide, { capture: true, passive: true });
+
+  /* blind: without what the machine thinks of it */
+  fw.facts = (face, blind) => {
+    const rows = blind ? [["file", fw.name(face.path)], face.size && face.size[0] ? ["photo", `${face.size[0]} × ${face.size[1]} px, ${fw.plural(face.faces, "face")}`] : null] : [
       ["file", fw.name(face.path)],
       face.set ? ["benchmark", fw.name(fw.report.sets[face.set].name)] : null,
       face.p >= 0 ? ["P(label is wrong)", fw.fixed(face.p, 3)] : null,

@@ -62,7 +62,7 @@
       const needed = queue.faces(row).slice(0, 2);
       if (!fw.withFaces(needed, detail)) return;
       const ids = [...new Set([row.id, row.a, row.b, row.to].filter((no) => no !== undefined && no >= 0))];
-      aside.replaceChildren(...needed.map((f) => { const face = fw.face(f); return el("section", {}, fw.photo(face, needed.length > 1 ? 210 : 320), fw.facts(face)); }),
+      aside.replaceChildren(...needed.map((f) => { const face = fw.face(f); return el("section", {}, fw.photo(face, needed.length > 1 ? 210 : 320), fw.facts(face, queue.blind)); }),
         ...ids.map((no) => el("section.identity", {}, fw.idLink(no), el("div.muted.small", {}, `${fw.plural(fw.ids.images[no], "image")}, cohesion ${fw.fixed(fw.ids.cohesion[no])}`), fw.strip(fw.ids.best[no] || [], 62, needed.length ? 5 : 15, `best faces of ${fw.visible(fw.idName(no))}`))));
     };
 
@@ -133,7 +133,8 @@
     };
     const big = () => {
       const row = state.rows[list.current];
-      if (row && fw.withFaces(queue.faces(row), big)) { const faces = queue.faces(row).slice(0, 2).map(fw.face); if (faces.length) fw.bigPhoto(faces); }
+      const wanted = row ? [...new Set((queue.photos || queue.faces)(row))].slice(0, 8) : [];
+      if (wanted.length && fw.withFaces(wanted, big)) fw.bigPhoto(wanted.map(fw.face), queue.blind);
     };
     const move = (step) => (event) => list.go(list.current + step(), event.shiftKey);
     const screen = () => Math.max(1, Math.floor(list.node.clientHeight / queue.height) - 1);

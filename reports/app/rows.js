@@ -34,6 +34,10 @@
     return fw.chooseIdentity("Who is this?", first);
   };
 
+  /* Without what the machine thinks of it: who knows that would not judge by the face alone. */
+  const sampleRow = (row) => (fw.face(row.f) ? [fw.thumb(row.f, 112, "the face in question"),
+    el("div.lines", {}, line("kept as", row.id, row.f, null))] : null);
+
   const duplicateRow = (row) => {
     const faces = row.members.map(fw.face);
     if (faces.some((f) => !f)) return null;
@@ -81,13 +85,15 @@
     outlier: { title: "Outliers", short: "Faces that fit neither their identity nor any other", yes: "does not belong", no: "belongs here", change: "relabel …", height: 136, render: labelRow, text: labelText, faces: labelFaces, relabel, orders: [byWorth, byP, byLabel] },
     duplicate: { title: "Duplicates", short: "Groups of copies: the best one is kept", yes: "copies", no: "different", change: "keep another …", height: 158, render: duplicateRow, faces: (r) => r.members, relabel: keepOther, orders: [byWorth, byLabel],
       text: (r) => `${r.size} copies, labelled ${fw.visible(fw.idName(r.id))}` },
-    merge: { title: "Merge", short: "Two labels that are probably one person", yes: "one person", no: "two people", change: "choose the name …", height: 132, render: mergeRow, faces: () => [], relabel: mergeInto, orders: [byWorth, byScore, byLabel],
+    merge: { title: "Merge", short: "Two labels that are probably one person", yes: "one person", no: "two people", change: "choose the name …", height: 132, render: mergeRow, faces: () => [], photos: (r) => [r.a, r.b].flatMap((no) => best(no).slice(0, 2)), relabel: mergeInto, orders: [byWorth, byScore, byLabel],
       text: (r) => `merge ${fw.visible(fw.idName(r.a))} into ${fw.visible(fw.idName(r.b))}, confidence ${fw.fixed(r.score)}` },
-    split: { title: "Split", short: "One label that probably holds several people", yes: "several people", no: "one person", height: 146, render: splitRow, faces: (r) => r.groups.map((g) => g[0]), orders: [byWorth, byScore, byLabel],
+    split: { title: "Split", short: "One label that probably holds several people", yes: "several people", no: "one person", height: 146, render: splitRow, faces: (r) => r.groups.map((g) => g[0]), photos: (r) => r.groups.flatMap((g) => g.slice(0, 2)), orders: [byWorth, byScore, byLabel],
       text: (r) => `${fw.visible(fw.idName(r.id))}: ${r.groups.length} people, confidence ${fw.fixed(r.score)}` },
     overlap: { title: "Overlap", short: "People or photos that are also in a benchmark", yes: "same", no: "not the same", height: 128, render: overlapRow, faces: (r) => [r.f, r.bf], orders: [byWorth, byScore, byLabel],
       text: (r) => `${fw.visible(fw.idName(r.id))} and benchmark ${fw.visible(r.blabel || "")}, similarity ${fw.fixed(r.sim)}` },
     quality: { title: "Low quality", short: "Crops too poor to train on", yes: "do not use", no: "use it", height: 120, render: imageRow, faces: (r) => [r.f], text: imageText, orders: [{ name: "worst first", of: (r) => r.q }, byLabel] },
+    sample: { title: "Sample", short: "A random sample of the kept images, to measure the noise that is left", yes: "label is right", no: "label is wrong", change: "relabel …", height: 136, blind: true, render: sampleRow, faces: labelFaces, relabel,
+      text: (r) => `kept as ${fw.visible(fw.idName(r.id))}`, orders: [{ name: "as drawn", of: (r) => -r.worth }, byLabel] },
     unreadable: { title: "Unusable", short: "Photos that cannot be read, or show no face", yes: "cannot be used", no: "can be used", height: 120, render: imageRow, faces: (r) => [r.f], text: imageText, orders: [byWorth, byLabel] },
   };
 })();

@@ -59,18 +59,23 @@ export function makeReport(dir, { rows = 300, identities = 400, photos = null, b
   write(dir, "queue_quality", { f: all((i) => (i + 420) % faces, few), id: all((i) => idOf((i + 420) % faces), few), q: all(() => random() / 10, few), worth: all(() => random(), few), key: all((i) => hash((i + 420) % faces), few) });
   write(dir, "queue_unreadable", { f: all((i) => i * 53 + 7, 8).filter((f) => f < faces), id: all((i) => idOf(i * 53 + 7), 8), status: all(() => 2, 8), worth: all(() => 0.1, 8), key: all((i) => hash(i * 53 + 7), 8) });
 
+  write(dir, "queue_sample", { f: all((i) => (i * 11 + 2) % faces, 60), id: all((i) => idOf((i * 11 + 2) % faces), 60), p: all(() => 0.1, 60), to: all(() => -1, 60), worth: all((i) => 1 - i / 60, 60), key: all((i) => hash((i * 11 + 2) % faces), 60) });
+
   const bins = (n, f) => all((i) => Math.round(f((i + 0.5) / n)), n), bell = (x, m, s) => Math.exp(-((x - m) ** 2) / (2 * s * s));
   const pair = (key, title, unit, from, to, m, s) => ({ key, title, unit, from, to, before: bins(30, (x) => 900 * bell(x, m, s)), after: bins(30, (x) => 760 * bell(x, m, s * 0.95)), shift: 0.021 });
   write(dir, "overview", {
     format: 1, workspace: "fixture", version: "0.1.0", made: "2026-01-02T03:04:05Z", chunk: 500, per_sheet: 64, cell: 112, sheet_columns: 8, people_chunk: 64, thumbs: faces, faces,
     sets: [{ name: "", source: "dir:/data/faces <b>", base, images: 13233 }, { name: "lfw", source: "dir:/data/lfw", base, images: 600 }],
     counts: { images: 13233, with_face: 13102, no_face: 96, unreadable: 30, unsupported: 5, multi_face: 900, identities: 5749, kept: 10911, removed: 1600, relabel: 612, review: 110, identities_kept: 5540 },
+    policy: "balanced", policies: [["conservative", 1500, 1495.2, 700.4], ["balanced", 2210, 2150.7, 80], ["aggressive", 2600, 2195, 31.2]].map(([policy, flagged, expected_wrong, expected_missed]) => ({ policy, flagged, expected_wrong, expected_missed })),
+    decisions: { decisions: 214, applied: 212, unmatched: 2, without_claims: 0, damaged_lines: 0, images: 230 },
+    assess: { sample: { images: 60, population: 11523, seed: 1, judged: 40, wrong: 1, rate: 0.025, interval95: [0.0006, 0.1316] }, precision: { flags: 2210, reviewed: 200, confirmed: 191, estimate: 0.955, interval95: [0.916, 0.979] }, recall: { estimate: 0.88, interval95: [0.57, 0.99] } },
     noise: { rate: 0.172, low: 0.161, high: 0.184, how: "mean of P(label is wrong)" }, identities: { total: 5749, shown: identities },
     thresholds: [{ name: "same person", value: 0.3812, how: "impostor pairs at a false-alarm rate of 0.001" }, { name: "near duplicate", value: 0.92, how: "fixed" }],
     similarity: { from: -0.4, to: 1, genuine: bins(70, (x) => 4000 * bell(x, 0.7, 0.11)), impostor: bins(70, (x) => 40000 * bell(x, 0.33, 0.07)), marks: [{ name: "same person", value: 0.3812 }] },
     distributions: [{ key: "p", title: "P", unit: "", from: 0, to: 1, before: bins(40, (x) => 20 + 900 * (x < 0.05) + 300 * (x > 0.93)), after: bins(40, () => 0), shift: 0 }, { key: "sizes", title: "Images per identity", names: ["1", "2", "3–4", "5–8", "9–16", "17–32", "33–64", "65+"], before: [4069, 779, 440, 260, 120, 50, 20, 11], after: [3900, 760, 430, 250, 115, 50, 20, 10], shift: 0.01 },
       pair("quality", "Quality", "", 0, 1, 0.6, 0.15), pair("yaw", "Yaw", "degrees", -60, 60, 0.5, 0.15), pair("pitch", "Pitch", "degrees", -40, 40, 0.5, 0.12), pair("brightness", "Brightness", "mean luma", 0, 255, 0.5, 0.15), pair("eyes", "Eye distance", "pixels", 0, 80, 0.5, 0.1)],
-    queues: [["mislabeled", rows], ["outlier", few], ["duplicate", few], ["merge", few], ["split", few], ["overlap", few], ["quality", few], ["unreadable", 8]].map(([key, n]) => ({ key, total: key === "mislabeled" ? n + 700 : n, shown: n })),
+    queues: [["mislabeled", rows], ["outlier", few], ["duplicate", few], ["merge", few], ["split", few], ["overlap", few], ["quality", few], ["unreadable", 8], ["sample", 60]].map(([key, n]) => ({ key, total: key === "mislabeled" ? n + 700 : n, shown: n })),
     run: { stages: [["detect", 91.2], ["audit", 3.4]].map(([name, seconds]) => ({ name, version: 1, seconds, summary: "what it does" })), models: [{ name: "mobilefacenet", task: "embed", licence: "MIT", sha256: "ab".repeat(32) }], settings: [["audit.policy", "balanced", false], ["knn.k", "32", true]] },
   });
   for (let s = 0; s * 64 < faces; s++) if (!sheets) writeFileSync(`${dir}/sheets/${pad(s)}.jpg`, sheet);

@@ -11,7 +11,7 @@ const { chromium } = need("playwright-core");
 const axe = readFileSync(need.resolve("axe-core/axe.min.js"), "utf8");
 const work = process.env.BROWSER_WORK, dir = `${work}/report`, big = `${work}/big`;
 const args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
-const queues = ["mislabeled", "outlier", "duplicate", "merge", "split", "overlap", "quality", "unreadable"];
+const queues = ["mislabeled", "outlier", "duplicate", "merge", "split", "overlap", "quality", "unreadable", "sample"];
 const pages = ["", ...queues, "people", "person/4", "run"];
 
 let context, page;
@@ -174,6 +174,66 @@ test("a saved file can be read into another browser", async () => {
   await p.waitForFunction(() => /^Decisions: 1/.test(document.querySelector("#decisions").textContent));
   await p.waitForFunction(() => /1 damaged line/.test(document.querySelector("#say").textContent));
   await fresh.close();
+});
+
+test("an older answer in a file that is loaded late does not win, a newer one does", async () => {
+  const fresh = await chromium.launch({ executablePath: process.env.CHROMIUM, args }), p = watch(await fresh.newPage());
+  const line = (id, answer, year) => JSON.stringify({ format: "facewash-decision-1", id, when: `${year}-01-01T00:00:00.000Z`, who: "anna", queue: "mislabeled", item: "label:x:y", answer, claims: [] }) + "\n";
+  await open("mislabeled", p);
+  await p.locator("#decisions").click();
+  const load = async (text, said) => {
+    await p.locator("#load").setInputFiles({ name: "d.jsonl", mimeType: "text/plain", buffer: Buffer.from(text) });
+    await p.waitForFunction((n) => document.querySelector("#say").textContent.startsWith(n), said);
+    return p.evaluate(() => fw.decisions.of("label:x:y")?.answer ?? "none");
+  };
+  assert.equal(await load(line("a", "y", 2026) + line("b", "n", 2025), "2 new"), "y");
+  assert.equal(await load(line("c", "u", 2027), "1 new"), "none");
+  assert.equal(await load(line("d", "y", 2026) + line("e", "y", 2026) + line("f", "y", 2026), "3 new"), "none");
+  await fresh.close();
+});
+
+test("the sample hides what the machine thinks, and asks whether the label is right", async () => {
+  await open("sample");
+  assert.equal(await page.locator(".gauge").count(), 0);
+  assert.doesNotMatch(await page.locator("aside").innerText(), /P\(label|verdict|similarity/);
+  await key("y", "k");
+  assert.match(await badge(), /label is right/);
+  const claims = await page.evaluate(() => fw.decisions.lastOf().claims);
+  assert.equal(claims.length, 1);
+  assert.equal(claims[0].is, true);
+  await key("u");
+});
+
+test("o and the mouse show originals in every queue", async () => {
+  for (const name of queues) {
+    await open(name);
+    await key("o");
+    await page.waitForSelector("dialog.big figure.photo", { timeout: 5000 });
+    await key("o");
+    await page.waitForSelector("dialog", { state: "detached" });
+    await page.locator(".row .face[data-f]").first().hover();
+    await page.waitForSelector(".peek:not([hidden]) figure.photo");
+    await key("j");
+    assert.ok(await page.locator(".peek").isHidden(), `${name}: a key hides it`);
+    await page.mouse.move(0, 0);
+  }
+});
+
+test("before and after of every identity, page by page; what each policy costs", async () => {
+  await open("");
+  const rows = page.locator("div[aria-label='Before and after, by identity'] tbody tr"), where = page.locator(".pager [role=status]");
+  assert.equal(await rows.count(), 15);
+  assert.equal(await where.innerText(), "1 to 15 of 400");
+  const first = await rows.first().innerText();
+  await page.getByRole("button", { name: "next page" }).focus();
+  await page.keyboard.press("Enter");
+  assert.equal(await where.innerText(), "16 to 30 of 400");
+  assert.notEqual(await rows.first().innerText(), first);
+  await page.getByRole("button", { name: "last page" }).click();
+  assert.equal(await where.innerText(), "391 to 400 of 400");
+  const policy = page.locator("div[aria-label='What each policy costs'] tbody tr");
+  assert.match(await policy.nth(1).innerText(), /^balanced \(this run\)\s+2,210\s+2,151\s+59\s+80$/);
+  assert.match(await page.locator("main").innerText(), /2.50 %\s+of the kept labels are wrong\s+95 % interval: 0.06 % to 13.16 %; 1 of 40 judged, 20 to go/);
 });
 
 test("y, n and r work in every queue", async () => {
