@@ -1,9 +1,9 @@
 /* apply: `facewash apply --work W [--decisions FILE]...` takes in the decisions files that reports saved, runs the
  * stages that read decisions and what stands behind them, writes the report again, and says what changed.
  *
- * Files are merged into W/review/imported.jsonl: lines known already are left out, bad ones refused with their place;
- * the file itself is left alone. Without --decisions it lets those take effect that are in the workspace (`facewash
- * review`).
+ * Files are merged into the log W/review/decisions: lines known already are left out, bad ones refused with their
+ * place; the file itself is left alone. Without --decisions it lets those take effect that are in the workspace
+ * (`facewash review`).
  */
 #include "../lib/decisions.h"
 #include "../lib/file.h"
@@ -48,7 +48,7 @@ static int check_files(const fw_args *a, fw_err *e)
 
 static int import_all(const fw_args *a, const char *root, fw_import *sum, fw_err *e)
 {
-    char *folder = fw_format("%s/review", root), *log = fw_format("%s/imported.jsonl", folder);
+    char *folder = fw_format("%s/review", root), *log = fw_format("%s/decisions", folder);
     size_t said = 0;
     int rc = check_files(a, e);
     if (!rc) rc = fw_mkdirs(folder, e);

@@ -17,7 +17,7 @@
   /* A table of any length, a page at a time. */
   const paged = (label, head, n, row, per = 15) => {
     let page = 0;
-    const place = el("div"), where = el("span.muted", { role: "status" });
+    const place = el("div.paged"), where = el("span.muted", { role: "status" });
     const button = (text, name, step) => el("button", { type: "button", "aria-label": name, onclick: () => go(step()) }, text);
     const last = Math.max(0, Math.ceil(n / per) - 1);
     const all = [button("«", "first page", () => 0), button("‹", "previous page", () => page - 1), button("›", "next page", () => page + 1), button("»", "last page", () => last)];

@@ -61,7 +61,7 @@
       aside.hidden = false;
       const needed = queue.faces(row).slice(0, 2);
       if (!fw.withFaces(needed, detail)) return;
-      const ids = [...new Set([row.id, row.a, row.b, row.to].filter((no) => no !== undefined && no >= 0))];
+      const ids = [...new Set([row.id, row.a, row.b, queue.blind ? -1 : row.to].filter((no) => no !== undefined && no >= 0))];
       aside.replaceChildren(...needed.map((f) => { const face = fw.face(f); return el("section", {}, fw.photo(face, needed.length > 1 ? 210 : 320), fw.facts(face, queue.blind)); }),
         ...ids.map((no) => el("section.identity", {}, fw.idLink(no), el("div.muted.small", {}, `${fw.plural(fw.ids.images[no], "image")}, cohesion ${fw.fixed(fw.ids.cohesion[no])}`), fw.strip(fw.ids.best[no] || [], 62, needed.length ? 5 : 15, `best faces of ${fw.visible(fw.idName(no))}`))));
     };
