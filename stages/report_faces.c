@@ -191,7 +191,8 @@ static void draw_face(const fw_rp *r, const fw_rp_face *f, fw_sheet *sheet, int 
     if (!s->source || (status != FW_IMG_OK && status != FW_IMG_NO_FACE)) return;
     const char *text = fw_view_path(s->v, f->row, &n);
     char *path = fw_format("%.*s", (int)n, text), *bytes = NULL;
-    if (!fw_source_read(s->source, path, (size_t)r->run->conf->image_max_bytes, &bytes, &n, NULL))
+    fw_err gone = {0};
+    if (!fw_source_read(s->source, path, (size_t)r->run->conf->image_max_bytes, &bytes, &n, &gone))
         fw_sheet_put(sheet, cell, bytes, n);
     fw_free(bytes);
     fw_free(path);

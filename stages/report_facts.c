@@ -69,7 +69,8 @@ static int load_set(fw_rp *r, fw_rp_set *s, const char *name, fw_err *e)
     for (size_t i = 0; s->v && i < FW_COUNT(wanted); i++)
         if (!(*wanted[i].to = fw_task_cols(&r->task, wanted[i].column, name, e))) return e->code;
     if (!s->v) return e->code;
-    s->source = fw_task_source(&r->task, name, NULL); /* a source that has gone costs the report its originals only */
+    fw_err gone = {0}; /* a source that has gone costs the report its originals only */
+    s->source = fw_task_source(&r->task, name, &gone);
     s->number = FW_ARRAY(uint32_t, s->v->n);
     memset(s->number, 0xFF, s->v->n * sizeof *s->number);
     return FW_OK;

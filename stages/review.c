@@ -160,7 +160,8 @@ static void serve_photo(const review *v, const char *text, fw_http_reply *r)
     if (!fw_hash_equal((fw_hash){sealed[0], sealed[1]}, want)) return say(r, 404, "not found\n");
     const char *at = fw_view_path(view, row, &n);
     char *path = fw_format("%.*s", (int)n, at), *bytes = NULL;
-    int rc = fw_source_read(v->source[set], path, v->max_photo, &bytes, &n, NULL);
+    fw_err gone = {0};
+    int rc = fw_source_read(v->source[set], path, v->max_photo, &bytes, &n, &gone);
     const char *type = rc ? NULL : image_type(bytes, n);
     if (type && fw_hash_equal(fw_hash_bytes(bytes, n), want)) {
         fw_buf_add(&r->body, bytes, n);
@@ -233,7 +234,8 @@ static int open_review(review *v, fw_run *run, fw_err *e)
     if (!rc) rc = fw_mkdirs(folder, e);
     for (size_t i = 0; !rc && i < v->sets; i++) {
         if (!(v->view[i] = fw_task_view(&t, run->set[i], e))) rc = e->code;
-        v->source[i] = fw_task_source(&t, run->set[i], NULL);
+        fw_err gone = {0}; /* a source that is not there now shows no originals */
+        v->source[i] = fw_task_source(&t, run->set[i], &gone);
     }
     fw_free(folder);
     fw_free(index);

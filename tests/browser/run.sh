@@ -38,7 +38,7 @@ for file in "${tests[@]}"; do
     bad=$(grep -c '^not ok [0-9]' "$work/out") || true
     [ $((good + bad)) -gt 0 ] || bad=1
     passed=$((passed + good - out)) failed=$((failed + bad)) skipped=$((skipped + out))
-    grep -E '^(not )?ok [0-9]|^# +[a-z]+: median' "$work/out" | sed 's/^/    /'
+    grep -E '^(not )?ok [0-9]|^#   [a-z]+: .*[0-9]' "$work/out" | sed 's/^/    /'
     [ "$bad" = 0 ] || grep -vE '^ok ' "$work/out" | head -n 120 | sed 's/^/    /'
 done
 tally_end
