@@ -99,7 +99,13 @@ static void ask_server(const fw_http *h, const char *text, size_t n)
     int s = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     char answer[65536];
     size_t got = 0;
-    CHECK(s >= 0 && !connect(s, (struct sockaddr *)&at, sizeof at));
+    CHECK(s >= 0);
+    if (connect(s, (struct sockaddr *)&at, sizeof at)) { /* thousands a second use up the ports of this machine */
+        CHECK(errno == EADDRNOTAVAIL || errno == EAGAIN);
+        close(s);
+        return;
+    }
+    CHECK(!setsockopt(s, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger))); /* close at once */
     (void)!send(s, text, n, MSG_NOSIGNAL);
     shutdown(s, SHUT_WR);
     for (ssize_t k; got < sizeof answer && (k = recv(s, answer + got, sizeof answer - got, 0)) > 0;) got += (size_t)k;
