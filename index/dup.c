@@ -49,7 +49,7 @@ double fw_dup_margin(const fw_signature *a, const fw_signature *b, double cosine
     double bound = faces ? BOUND - COS_WEIGHT * (isnan(cosine) ? COS_ABSENT : cosine) : WHOLE_BOUND;
     fw_photo_match m = fw_photo_compare(a, b, false, (float)(bound - CHAIN_SLACK));
     margin = m.ncc + m.fine - bound;
-    bool settled = cosine > SAME_FACE && m.ncc < UNLIKE; /* false for NAN */
+    bool settled = cosine > SAME_FACE && m.ncc > -1 && m.ncc < UNLIKE; /* -1: nothing to compare; false for NAN */
     if (faces && margin <= 0 && !settled) {
         fw_photo_match w = fw_photo_compare(a, b, true, (float)(WHOLE_BOUND - CHAIN_SLACK));
         if (w.ncc + w.fine > WHOLE_BOUND) {

@@ -90,12 +90,15 @@ typedef struct sums {
     double n, a, b, aa, bb, ab;
 } sums;
 
+/* Too few common pixels, or flat ones: says nothing against the pair. */
+static const float UNKNOWN = -1;
+
 static float correlation(const sums *s, float least)
 {
-    if (s->n < least || s->n < 2) return -1;
+    if (s->n < least || s->n < 2) return UNKNOWN;
     double va = s->aa - s->a * s->a / s->n, vb = s->bb - s->b * s->b / s->n;
     /* under one grey level of deviation there is nothing to compare */
-    if (va < s->n || vb < s->n) return -1;
+    if (va < s->n || vb < s->n) return UNKNOWN;
     return (float)((s->ab - s->a * s->b / s->n) / sqrt(va * vb));
 }
 
@@ -140,7 +143,8 @@ typedef struct small {
     float px[PAD + SPAN + PAD], ok[PAD + SPAN + PAD];
 } small;
 
-/* `half` itself, or halved once more when it is larger than SMALL_MOST. */
+/* `half` itself, or halved once more when it is larger than SMALL_MOST. A pixel that is mostly photo counts: a tight crop
+ * fills a tenth of the face-aligned view, and would lose half of that here. */
 static void shrink(const view *half, small *out)
 {
     memset(out, 0, sizeof *out);
@@ -155,8 +159,8 @@ static void shrink(const view *half, small *out)
                     ok += half->ok[from];
                 }
             int at = PAD + y * STRIDE + x;
-            out->ok[at] = ok == (float)(by * by);
-            out->px[at] = out->ok[at] * sum / (float)(by * by);
+            out->ok[at] = 2 * ok >= (float)(by * by);
+            out->px[at] = out->ok[at] > 0 ? sum / ok : 0;
         }
 }
 
@@ -178,7 +182,7 @@ typedef struct shift {
 /* The best of the nine shifts by at most one pixel: a(x,y) with b(x+dx,y+dy). */
 static shift best_shift(const small *a, const small *b)
 {
-    shift best = {-2, 0, 0};
+    shift best = {UNKNOWN, 0, 0};
     float least = MIN_AREA * (float)(a->side * a->side);
     for (int y = -1; y <= 1; y++)
         for (int x = -1; x <= 1; x++) {
@@ -407,9 +411,9 @@ static fw_photo_match compare_one(const looks *l, const uint8_t *a, const uint8_
 {
     fw_photo_match m = {.ncc = l->first[mirror].ncc, .mirrored = mirror};
     placing p;
-    if (m.ncc < (side == FW_SIG_WIDE ? FIRST_FACE : FIRST_WHOLE)) return m;
+    if (m.ncc != UNKNOWN && m.ncc < (side == FW_SIG_WIDE ? FIRST_FACE : FIRST_WHOLE)) return m;
     look_second(l, mirror, &p, &m);
-    if (m.ncc + m.fine >= need - SECOND_SLACK || m.ncc >= SURE)
+    if (m.ncc == UNKNOWN || m.ncc >= SURE || m.ncc + m.fine >= need - SECOND_SLACK)
         look_closely(a, b, side, p, &m);
     else
         m.fine = 0;
