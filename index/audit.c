@@ -1,5 +1,6 @@
 /* audit: the rounds, the second look, and the verdicts (audit.h; the parts: judge.h). */
 #include "audit.h"
+#include "copies.h"
 #include "judge.h"
 #include "reliability.h"
 
@@ -284,11 +285,23 @@ static void judge_close(fw_judge *j)
     fw_groups_free(&j->g);
 }
 
-int fw_audit_run(fw_audit **out, const fw_audit_in *in, const fw_audit_opt *opt, fw_err *e)
+/* Copies share all that is found of the first of them. */
+static void spread_to_copies(fw_audit *a, const fw_audit_in *in, const uint32_t *first)
 {
-    *out = NULL;
-    FW_TRY(check_input(in, e));
-    fw_judge j = {.a = audit_new(in), .in = in, .opt = opt, .v = in->v};
+    for (size_t i = 0; i < a->n; i++) {
+        uint32_t f = first[i];
+        if (f == i) continue;
+        a->score[i] = a->score[f], a->verdict[i] = a->verdict[f], a->new_label[i] = a->new_label[f];
+        a->confidence[i] = a->confidence[f], a->person[i] = a->person[f], a->outlier[i] = a->outlier[f];
+        a->sim[i] = a->sim[f], a->other[i] = a->other[f], a->other_sim[i] = a->other_sim[f];
+        a->member[i] = a->member[f];
+        a->id_images[in->label[i]]++;
+    }
+}
+
+static int audit_photos(fw_audit *a, const fw_audit_in *in, const fw_audit_opt *opt, fw_err *e)
+{
+    fw_judge j = {.a = a, .in = in, .opt = opt, .v = in->v};
     fw_audit_in second = *in;
     fw_reliability r = {0};
     judge_open(&j);
@@ -296,13 +309,30 @@ int fw_audit_run(fw_audit **out, const fw_audit_in *in, const fw_audit_opt *opt,
     finish_labels(&j);
     noise_rate(&j);
     int rc = fw_check_stop(e);
-    if (!rc) rc = fw_identity_decide(j.a, j.in, opt, e);
+    if (!rc) rc = fw_identity_decide(a, j.in, opt, e);
     if (second.v != in->v) fw_vectors_free((fw_vectors *)second.v);
     fw_reliability_free(&r);
     judge_close(&j);
+    return rc;
+}
+
+int fw_audit_run(fw_audit **out, const fw_audit_in *in, const fw_audit_opt *opt, fw_err *e)
+{
+    *out = NULL;
+    FW_TRY(check_input(in, e));
+    fw_audit *a = audit_new(in);
+    fw_audit_in photos = *in;
+    uint32_t *first = FW_ARRAY(uint32_t, a->n + 1), *label = FW_ARRAY(uint32_t, a->n + 1);
+    a->copies = fw_copies_find(in->v, in->label, in->labels, first);
+    for (size_t i = 0; i < a->n; i++) label[i] = first[i] == i ? in->label[i] : FW_NONE;
+    photos.label = label;
+    int rc = audit_photos(a, &photos, opt, e);
+    if (!rc) spread_to_copies(a, in, first);
+    fw_free(first);
+    fw_free(label);
     if (rc)
-        fw_audit_free(j.a);
+        fw_audit_free(a);
     else
-        *out = j.a;
+        *out = a;
     return rc;
 }

@@ -83,7 +83,7 @@ typedef struct fw_audit {
     float *other_sim;
     uint8_t *member; /* 1: in its label's main group */
     /* labels */
-    uint32_t *id_images, *id_members;
+    uint32_t *id_images, *id_members; /* images with an embedding; photos in the main group, copies not counted */
     float *id_cohesion;
     uint8_t *id_action; /* FW_LABEL_* */
     uint32_t *id_other;
@@ -94,6 +94,7 @@ typedef struct fw_audit {
     double noise, noise_low, noise_high; /* share of wrong labels, 95 % interval */
     double flip_share;                   /* of the wrong labels: those that belong to another identity of the set */
     double reliability; /* share of the spread of own similarities that photos' reliability explains; 0: not learned */
+    size_t copies;      /* images with the embedding of another image of their label: judged once (copies.h) */
     int rounds;
 } fw_audit;
 

@@ -210,6 +210,53 @@ static void policy_orders_what_is_flagged(void **state)
     drop(&w);
 }
 
+/* A wrong photo that is filed twice has no second voice; both files get its verdict. */
+static void copies_do_not_vouch_for_each_other(void **state)
+{
+    (void)state;
+    world w = make(80, 0.1, 12);
+    size_t once = FW_NONE, bytes = DIM * sizeof *w.half;
+    for (size_t i = 0; i < w.n && once == FW_NONE; i++)
+        if (wrong(&w, i)) once = i;
+    size_t copies = 0;
+    for (size_t i = 0; i < w.n; i++) { /* the label's photos but three give way to copies of the wrong one */
+        if (w.label[i] != w.label[once] || i == once || copies == 3 || wrong(&w, i)) continue;
+        memcpy(w.half + i * DIM, w.half + once * DIM, bytes);
+        w.person[i] = w.person[once];
+        copies++;
+    }
+    ready(&w);
+    fw_audit *a = judge(&w, &FW_AUDIT_DEFAULTS);
+    assert_int_equal(a->copies, copies);
+    for (size_t i = 0; i < w.n; i++) {
+        if (w.label[i] != w.label[once] || w.person[i] != w.person[once]) continue;
+        assert_int_equal(a->verdict[i], a->verdict[once]);
+        assert_true(a->score[i] > 0.5f && a->score[i] == a->score[once]);
+    }
+    fw_audit_free(a);
+    drop(&w);
+}
+
+/* What a policy is said to cost is what it flags, and the expected wrong ones are near the truth. */
+static void policy_costs_add_up(void **state)
+{
+    (void)state;
+    world w = make(150, 0.3, 9);
+    ready(&w);
+    fw_audit *a = judge(&w, &FW_AUDIT_DEFAULTS);
+    fw_policy_cost c = fw_policy_cost_of(a, FW_BALANCED), bold = fw_policy_cost_of(a, FW_AGGRESSIVE);
+    size_t flagged = 0, bad = 0;
+    for (size_t i = 0; i < w.n; i++) {
+        flagged += a->verdict[i] == FW_AUDIT_REMOVE || a->verdict[i] == FW_AUDIT_RELABEL;
+        bad += wrong(&w, i);
+    }
+    assert_int_equal(c.flagged, flagged);
+    assert_true(fabs(c.wrong + c.missed - (double)bad) < 0.05 * (double)bad);
+    assert_true(c.wrong <= (double)c.flagged && bold.flagged >= c.flagged && bold.missed <= c.missed);
+    fw_audit_free(a);
+    drop(&w);
+}
+
 /* No label, one label for all, one photo, no photo, invalid rows: nothing breaks, nothing is claimed. */
 static void odd_inputs(void **state)
 {
@@ -250,6 +297,8 @@ int main(void)
         cmocka_unit_test(score_is_a_probability),
         cmocka_unit_test(same_result_for_any_thread_count),
         cmocka_unit_test(policy_orders_what_is_flagged),
+        cmocka_unit_test(copies_do_not_vouch_for_each_other),
+        cmocka_unit_test(policy_costs_add_up),
         cmocka_unit_test(odd_inputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
