@@ -86,6 +86,14 @@ double fw_policy_over(enum fw_policy p)
     return p == FW_CONSERVATIVE ? 0.9 : p == FW_AGGRESSIVE ? 0.2 : 0.5;
 }
 
+/* Two photos that do not agree: one of them may well be right, and nothing here says which. */
+static bool cannot_tell(const fw_judge *j, size_t l, double p)
+{
+    size_t m;
+    fw_judge_rows(j, l, &m);
+    return m <= 2 && j->a->id_members[l] < 2 && p <= fw_policy_over(FW_CONSERVATIVE);
+}
+
 /* Relabelled when, given that the label is wrong, another identity explains the image with 99 % and no stranger comes
  * as near in 100,000: of LFW's strangers only people who have a second name in LFW, or a wrong one, still pass. */
 static void verdict_of(fw_judge *j, size_t i)
@@ -106,7 +114,7 @@ static void verdict_of(fw_judge *j, size_t i)
         a->new_label[i] = a->other[i];
         a->confidence[i] = (float)(sure * p);
     } else {
-        a->verdict[i] = FW_AUDIT_REMOVE;
+        a->verdict[i] = cannot_tell(j, l, p) ? FW_AUDIT_REVIEW : FW_AUDIT_REMOVE;
         a->outlier[i] = 1;
     }
 }
