@@ -217,7 +217,7 @@ static void copies_do_not_vouch_for_each_other(void **state)
     world w = make(80, 0.1, 12);
     size_t size[80] = {0}, once = 0, right = 0, copies = 0;
     for (size_t i = 0; i < w.n; i++) size[w.label[i]]++;
-    while (!wrong(&w, once) || size[w.label[once]] < 9) once++;
+    while (w.person[once] < 100000 || size[w.label[once]] < 9) once++; /* a stranger */
     for (size_t i = 0; i < w.n; i++) {
         if (w.label[i] != w.label[once] || i == once) continue;
         if (!wrong(&w, i) && right++ < 3) continue;
