@@ -26,9 +26,18 @@ const uint16_t *fw_vectors_half(const fw_vectors *v, size_t row)
     return v->chunk[c] + (row - v->base[c]) * (size_t)v->dim;
 }
 
+static void take_centre(const fw_vectors *v, size_t row, float *x)
+{
+    if (!v->centre || !fw_vectors_valid(v, row)) return;
+    const float *c = v->centre + v->bin[row] * (size_t)v->dim;
+    for (int d = 0; d < v->dim; d++) x[d] -= c[d];
+    fw_normalise(x, v->dim);
+}
+
 void fw_vectors_get(const fw_vectors *v, size_t row, float *out)
 {
     fw_half_to_float(fw_vectors_half(v, row), out, (size_t)v->dim);
+    take_centre(v, row, out);
 }
 
 void fw_vectors_block(const fw_vectors *v, size_t first, size_t count, float *out)
@@ -36,6 +45,7 @@ void fw_vectors_block(const fw_vectors *v, size_t first, size_t count, float *ou
     while (count) {
         size_t c = chunk_of(v, first), left = v->base[c + 1] - first, take = count < left ? count : left;
         fw_half_to_float(fw_vectors_half(v, first), out, take * (size_t)v->dim);
+        for (size_t k = 0; v->centre && k < take; k++) take_centre(v, first + k, out + k * (size_t)v->dim);
         out += take * (size_t)v->dim;
         first += take;
         count -= take;
@@ -66,6 +76,17 @@ fw_vectors *fw_vectors_chunks(const uint16_t *const *chunk, const size_t *rows, 
 fw_vectors *fw_vectors_wrap(const uint16_t *half, size_t n, int dim, const uint8_t *valid)
 {
     return fw_vectors_chunks(&half, &n, 1, dim, valid);
+}
+
+fw_vectors *fw_vectors_centred(const fw_vectors *v, const uint8_t *bin, const float *centre)
+{
+    size_t *rows = FW_ARRAY(size_t, v->chunks + 1);
+    for (size_t c = 0; c < v->chunks; c++) rows[c] = v->base[c + 1] - v->base[c];
+    fw_vectors *out = fw_vectors_chunks(v->chunk, rows, v->chunks, v->dim, v->valid);
+    out->bin = bin;
+    out->centre = centre;
+    fw_free(rows);
+    return out;
 }
 
 void fw_vectors_free(fw_vectors *v)

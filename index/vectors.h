@@ -16,11 +16,13 @@ typedef struct fw_vectors {
     const uint16_t **chunk; /* chunk[c]: IEEE half floats, row-major, dim per row */
     size_t *base;           /* base[c]: first row of chunk c; base[chunks] == n */
     const uint8_t *valid;   /* n bytes, or NULL: all valid */
+    const uint8_t *bin;     /* centred views: n, which centre is taken out of a row; else NULL */
+    const float *centre;    /* and the centres, dim floats each */
 } fw_vectors;
 
-/* fp16 bits of row `row` (dim values). */
+/* fp16 bits of row `row` (dim values), as they are stored. */
 const uint16_t *fw_vectors_half(const fw_vectors *v, size_t row);
-/* Row `row` widened to `out` (dim floats, any alignment). */
+/* Row `row` widened to `out` (dim floats, any alignment); of a centred view: less its centre, at unit length again. */
 void fw_vectors_get(const fw_vectors *v, size_t row, float *out);
 /* Rows first..first+count-1 widened to `out` (count x dim). */
 void fw_vectors_block(const fw_vectors *v, size_t first, size_t count, float *out);
@@ -31,6 +33,8 @@ fw_vectors *fw_vectors_wrap(const uint16_t *half, size_t n, int dim, const uint8
 /* Several chunks; the pointer and row-count arrays are copied. */
 fw_vectors *fw_vectors_chunks(const uint16_t *const *chunk, const size_t *rows, size_t chunks, int dim,
                               const uint8_t *valid);
+/* The same rows, each less centre[bin[row]]; borrows both and all of `v`, which must outlive it. */
+fw_vectors *fw_vectors_centred(const fw_vectors *v, const uint8_t *bin, const float *centre);
 void fw_vectors_free(fw_vectors *v);
 
 /* fp32 <-> fp16, round to nearest even; uses F16C where the compiler targets it. */

@@ -34,6 +34,20 @@ static json_t *histogram(const uint32_t *count)
     return a;
 }
 
+/* What each policy would cost, so that one can be chosen before anything is removed. */
+static json_t *policies(const fw_audit *a)
+{
+    static const char *const name[] = {"conservative", "balanced", "aggressive"};
+    json_t *all = json_object();
+    for (int p = FW_CONSERVATIVE; p <= FW_AGGRESSIVE; p++) {
+        fw_policy_cost c = fw_policy_cost_of(a, (enum fw_policy)p);
+        json_object_set_new(all, name[p],
+                            json_pack("{s:f, s:I, s:f, s:f}", "flag_over", fw_policy_over((enum fw_policy)p), "flagged",
+                                      (json_int_t)c.flagged, "expected_wrong", c.wrong, "expected_missed", c.missed));
+    }
+    return all;
+}
+
 static json_t *threshold(double value, const char *found)
 {
     return json_pack("{s:f, s:s}", "value", value, "found", found);
@@ -54,12 +68,14 @@ static json_t *describe(const fw_audit *a, const fw_audit_opt *o)
             "similarity that impostor pairs of this dataset exceed at audit.target_far; groups the images of a label"),
         "same_person", threshold(a->t_person, "their 1e-5 point; two centroids above it are one person"));
     return json_pack(
-        "{s:{s:f, s:[f,f], s:f}, s:o, s:f, s:{s:I, s:f, s:f, s:f, s:f, s:f, s:o}, s:{s:I, s:f, s:o, s:o}, s:i}",
+        "{s:{s:f, s:[f,f], s:f}, s:o, s:o, s:f, s:I, s:f, s:{s:I, s:f, s:f, s:f, s:f, s:f, s:o}, s:{s:I, s:f, "
+        "s:o, s:o}, s:i}",
         "noise_rate", "estimate", a->noise, "interval95", a->noise_low, a->noise_high, "share_of_other_identities",
-        a->flip_share, "thresholds", limits, "target_far", o->target_far, "impostor", "pairs", (json_int_t)c->pairs,
-        "q0", c->q0, "q1", c->q1, "q2", c->q2, "left", c->left, "same_person_share", c->same_person, "histogram",
-        histogram(c->impostor_hist), "genuine", "images", (json_int_t)c->genuine, "rho", c->rho, "components", genuine,
-        "histogram", histogram(c->own_hist), "rounds", a->rounds);
+        a->flip_share, "policies", policies(a), "thresholds", limits, "reliability_explains", a->reliability,
+        "copies_in_identity", (json_int_t)a->copies, "target_far", o->target_far, "impostor", "pairs",
+        (json_int_t)c->pairs, "q0", c->q0, "q1", c->q1, "q2", c->q2, "left", c->left, "same_person_share",
+        c->same_person, "histogram", histogram(c->impostor_hist), "genuine", "images", (json_int_t)c->genuine, "rho",
+        c->rho, "components", genuine, "histogram", histogram(c->own_hist), "rounds", a->rounds);
 }
 
 static int save_columns(fw_task *t, const fw_audit *a, fw_err *e)
@@ -107,7 +123,7 @@ static int run_audit(fw_task *t, fw_err *e)
 const fw_stage fw_stage_audit = {
     .name = "audit",
     .summary = "find wrong labels, merged and split identities",
-    .version = 1,
+    .version = 2, /* 2: a second look with learned reliability */
     .scope = FW_SCOPE_WHOLE,
     .outputs = outputs,
     .inputs = inputs,

@@ -210,6 +210,85 @@ static void policy_orders_what_is_flagged(void **state)
     drop(&w);
 }
 
+/* A wrong photo that is filed five times, beside three right ones, is still one wrong photo. */
+static void copies_do_not_vouch_for_each_other(void **state)
+{
+    (void)state;
+    world w = make(80, 0.1, 12);
+    size_t size[80] = {0}, once = 0, right = 0, copies = 0;
+    for (size_t i = 0; i < w.n; i++) size[w.label[i]]++;
+    while (w.person[once] < 100000 || size[w.label[once]] < 9) once++; /* a stranger */
+    for (size_t i = 0; i < w.n; i++) {
+        if (w.label[i] != w.label[once] || i == once) continue;
+        if (!wrong(&w, i) && right++ < 3) continue;
+        memcpy(w.half + i * DIM, w.half + once * DIM, DIM * sizeof *w.half);
+        w.person[i] = w.person[once];
+        copies++;
+    }
+    assert_true(copies > 4);
+    ready(&w);
+    fw_audit *a = judge(&w, &FW_AUDIT_DEFAULTS);
+    assert_int_equal(a->copies, copies);
+    for (size_t i = 0; i < w.n; i++) {
+        if (w.label[i] != w.label[once]) continue;
+        assert_int_equal(a->verdict[i] == FW_AUDIT_KEEP, !wrong(&w, i));
+        if (wrong(&w, i)) assert_true(a->score[i] == a->score[once]);
+    }
+    fw_audit_free(a);
+    drop(&w);
+}
+
+/* Identities of two photos: two of one person are kept; two strangers are for a curator, with their identity. */
+static void two_strangers_are_for_review(void **state)
+{
+    (void)state;
+    world w = make(120, 0.05, 31);
+    uint32_t first = (uint32_t)w.labels;
+    fw_rng r = {.state = 3};
+    size_t begin = w.n;
+    w.half = fw_realloc(w.half, (w.n + 40) * DIM, sizeof *w.half);
+    w.label = fw_realloc(w.label, w.n + 40, sizeof *w.label);
+    w.person = fw_realloc(w.person, w.n + 40, sizeof *w.person);
+    w.quality = fw_realloc(w.quality, w.n + 40, sizeof *w.quality);
+    for (; w.n < begin + 40; w.n++) {
+        size_t k = w.n - begin;
+        w.label[w.n] = first + (uint32_t)(k / 2);
+        w.person[w.n] = k < 20 ? w.label[w.n] : 500000 + (uint32_t)k; /* ten pairs of one person, ten of strangers */
+        w.quality[w.n] = 0.5f;
+        photo(&r, w.person[w.n], 0.6, w.half + w.n * DIM);
+    }
+    w.labels += 20;
+    ready(&w);
+    fw_audit *a = judge(&w, &FW_AUDIT_DEFAULTS);
+    for (size_t i = begin; i < w.n; i++) {
+        bool pair = i < begin + 20;
+        assert_int_equal(a->verdict[i], pair ? FW_AUDIT_KEEP : FW_AUDIT_REVIEW);
+        assert_int_equal(a->id_action[w.label[i]], pair ? FW_LABEL_KEEP : FW_LABEL_REVIEW);
+    }
+    fw_audit_free(a);
+    drop(&w);
+}
+
+/* What a policy is said to cost is what it flags, and the expected wrong ones are near the truth. */
+static void policy_costs_add_up(void **state)
+{
+    (void)state;
+    world w = make(150, 0.3, 9);
+    ready(&w);
+    fw_audit *a = judge(&w, &FW_AUDIT_DEFAULTS);
+    fw_policy_cost c = fw_policy_cost_of(a, FW_BALANCED), bold = fw_policy_cost_of(a, FW_AGGRESSIVE);
+    size_t flagged = 0, bad = 0;
+    for (size_t i = 0; i < w.n; i++) {
+        flagged += a->verdict[i] == FW_AUDIT_REMOVE || a->verdict[i] == FW_AUDIT_RELABEL;
+        bad += wrong(&w, i);
+    }
+    assert_int_equal(c.flagged, flagged);
+    assert_true(fabs(c.wrong + c.missed - (double)bad) < 0.05 * (double)bad);
+    assert_true(c.wrong <= (double)c.flagged && bold.flagged >= c.flagged && bold.missed <= c.missed);
+    fw_audit_free(a);
+    drop(&w);
+}
+
 /* No label, one label for all, one photo, no photo, invalid rows: nothing breaks, nothing is claimed. */
 static void odd_inputs(void **state)
 {
@@ -250,6 +329,9 @@ int main(void)
         cmocka_unit_test(score_is_a_probability),
         cmocka_unit_test(same_result_for_any_thread_count),
         cmocka_unit_test(policy_orders_what_is_flagged),
+        cmocka_unit_test(copies_do_not_vouch_for_each_other),
+        cmocka_unit_test(two_strangers_are_for_review),
+        cmocka_unit_test(policy_costs_add_up),
         cmocka_unit_test(odd_inputs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,12 +106,35 @@ static void a_graph_owns_its_arrays(void **state)
     fw_graph_free(NULL);
 }
 
+static void a_centred_view_takes_its_centre_out(void **state)
+{
+    FW_UNUSED(state);
+    enum { DIM = 8, N = 3 };
+    float x[N * DIM] = {0}, centre[2 * DIM] = {0}, got[DIM], block[N * DIM];
+    uint16_t h[N * DIM];
+    x[0] = 1, x[DIM] = 0.6f, x[DIM + 1] = 0.8f; /* the third row has no embedding: zeros */
+    centre[DIM] = 0.6f;                         /* of bin 1; bin 0 is left as it is */
+    fw_float_to_half(x, h, N * DIM);
+    uint8_t bin[N] = {0, 1, 1}, valid[N] = {1, 1, 0};
+    fw_vectors *v = fw_vectors_wrap(h, N, DIM, valid), *c = fw_vectors_centred(v, bin, centre);
+    fw_vectors_get(c, 0, got);
+    assert_float_equal(got[0], 1, 1e-6);
+    fw_vectors_get(c, 1, got);
+    assert_float_equal(got[0], 0, 1e-3);
+    assert_float_equal(got[1], 1, 1e-3);
+    fw_vectors_block(c, 0, N, block);
+    assert_memory_equal(block + DIM, got, sizeof got);
+    for (int d = 0; d < DIM; d++) assert_true(block[2 * DIM + d] == 0);
+    fw_vectors_free(c);
+    fw_vectors_free(v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_half_survives_a_round_trip), cmocka_unit_test(rounding_is_to_nearest_even),
         cmocka_unit_test(rows_run_through_chunks),          cmocka_unit_test(dot_and_normalise),
-        cmocka_unit_test(a_graph_owns_its_arrays),
+        cmocka_unit_test(a_graph_owns_its_arrays),          cmocka_unit_test(a_centred_view_takes_its_centre_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
