@@ -22,12 +22,6 @@ typedef struct spread {
     fw_groups g; /* of the dataset's labels: a photo that was taken out is still an example for those it stood among */
 } spread;
 
-/* The audit's points (index/audit.c). */
-static double flag_over(enum fw_policy p)
-{
-    return p == FW_CONSERVATIVE ? 0.9 : p == FW_AGGRESSIVE ? 0.2 : 0.5;
-}
-
 static double log_sum(double a, double b)
 {
     double high = fmax(a, b);
@@ -129,7 +123,7 @@ int fw_audit_confirmed(fw_audit **out, const fw_audit_in *in, const fw_confirmed
     fw_audit_in corrected = *in;
     corrected.label = c->label;
     FW_TRY(fw_audit_run(out, &corrected, opt, e));
-    spread s = {.a = *out, .in = in, .c = c, .over = flag_over(opt->policy)};
+    spread s = {.a = *out, .in = in, .c = c, .over = fw_policy_over(opt->policy)};
     spread_examples(&s);
     for (size_t i = 0; i < in->v->n; i++)
         if (c->row[i]) (*out)->score[i] = c->row[i] < 0;

@@ -143,8 +143,8 @@ typedef struct small {
     float px[PAD + SPAN + PAD], ok[PAD + SPAN + PAD];
 } small;
 
-/* `half` itself, or halved once more when it is larger than SMALL_MOST. A pixel that is mostly photo counts: a tight crop
- * fills a tenth of the face-aligned view, and would lose half of that here. */
+/* `half` itself, or halved once more when it is larger than SMALL_MOST. A pixel that is mostly photo counts: a tight
+ * crop fills a tenth of the face-aligned view, and would lose half of that here. */
 static void shrink(const view *half, small *out)
 {
     memset(out, 0, sizeof *out);

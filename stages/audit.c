@@ -38,12 +38,12 @@ static json_t *histogram(const uint32_t *count)
 static json_t *policies(const fw_audit *a)
 {
     static const char *const name[] = {"conservative", "balanced", "aggressive"};
-    json_t *all = json_object();
+    json_t *all = json_array();
     for (int p = FW_CONSERVATIVE; p <= FW_AGGRESSIVE; p++) {
         fw_policy_cost c = fw_policy_cost_of(a, (enum fw_policy)p);
-        json_object_set_new(all, name[p],
-                            json_pack("{s:f, s:I, s:f, s:f}", "flag_over", fw_policy_over((enum fw_policy)p), "flagged",
-                                      (json_int_t)c.flagged, "expected_wrong", c.wrong, "expected_missed", c.missed));
+        json_array_append_new(all, json_pack("{s:s, s:f, s:I, s:f, s:f}", "policy", name[p], "flag_over",
+                                             fw_policy_over((enum fw_policy)p), "flagged", (json_int_t)c.flagged,
+                                             "expected_wrong", c.wrong, "expected_missed", c.missed));
     }
     return all;
 }
