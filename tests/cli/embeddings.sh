@@ -12,6 +12,9 @@ x[33] = 0
 x[34, 3] = np.nan
 np.save("emb.npy", x.astype("f2"))
 open("labels.txt", "w").write("\n".join(label) + "\n")
+np.where(np.isfinite(x), x, 0).astype("f4").tofile("f.bin")
+names = sorted(set(label))
+open("f.meta", "w").write("".join(f"{names.index(l)}\n" for l in label))
 np.save("short.npy", x[:, :64].astype("f4"))
 open("pairs.lst", "w").write("0\tp000\n5\tp000\n6\tp001\nnew\tp002\n")
 PY
@@ -24,3 +27,6 @@ facewash diff x/keep.lst w
 facewash diff pairs.lst x/keep.lst
 facewash diff w nowhere; echo "-> $?"
 facewash run --input npy:emb.npy,labels.txt --benchmark b=npy:short.npy --work w2 -q; echo "-> $?"
+echo "--- the same as learn-to-cluster keeps them"
+facewash run --input feat:f.bin,f.meta --work w3 --export y -q; echo "-> $?"
+cmp <(cut -d, -f1,3,7 x/images.csv | sed '34,36d') <(cut -d, -f1,3,7 y/images.csv | sed '34,36d') && echo same verdicts

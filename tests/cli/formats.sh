@@ -32,6 +32,23 @@ facewash export --work work.a --out src/ann/x --format rec --all; echo "-> $?"
 echo "--- a full disk leaves nothing"
 (trap '' XFSZ; ulimit -f 2; facewash export --work work.a --out full --format rec --all -q; echo "-> $?"; ls -A full) 2>&1 | sed 's#writing[.][0-9]*#writing.PID#'
 (trap '' XFSZ; ulimit -f 2; facewash export --work work.a --out full --format dir --all -q; echo "-> $?"; ls -A full) 2>&1 | sed 's#writing[.][0-9]*#writing.PID#'
+echo "--- compressed"
+/usr/bin/python3 - <<'PY'
+import glob, gzip, struct
+raw = open(glob.glob("b/*.tar")[0], "rb").read()
+gzip.open("z.tar.gz", "wb").write(raw)
+with open("z.tar.zst", "wb") as f:  # RFC 8878: a frame of raw blocks
+    f.write(struct.pack("<IBI", 0xFD2FB528, 0xA0, len(raw)))
+    for at in range(0, len(raw), 100000):
+        block = raw[at:at + 100000]
+        f.write(struct.pack("<I", len(block) << 3 | (at + 100000 >= len(raw)))[:3] + block)
+PY
+for z in gz zst; do
+    convert "tar:z.tar.$z" rec "out.$z" && held rec "out.$z/train.rec" | sort | cmp - <(sort want)
+done
+echo "--- interrupted between two of its files: whoever comes next moves the rest"
+mkdir half; cp -r a half/.moving; mv half/.moving/train.idx half/.moving/property half/
+facewash export --work work.a --out half --format rec --all; echo "-> $?"; ls -A half; held rec half/train.rec | cmp - want
 echo "--- labels and keys from someone else"
 /usr/bin/python3 - <<'PY'
 import io, json, tarfile
