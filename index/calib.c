@@ -248,24 +248,33 @@ static double standard(const fw_calib *c, double sim, double n, double rank, dou
 
 /* Ratios of fitted densities turn round far out in both tails, where neither fit has data. Past the genuine centre the
  * ratio is held from falling; under the impostor centre likewise. */
-double fw_calib_llr_of(const fw_calib *c, double sim, double n, double rank)
+static double bounded(double llr, double among)
+{
+    const double most = FW_LLR_MAX + log(fmax(among, 1));
+    return fmin(fmax(llr, -FW_LLR_MAX), most);
+}
+
+double fw_calib_llr_among(const fw_calib *c, double sim, double n, double rank, double among)
 {
     double offset, scale;
     quality_effect(c, rank, &offset, &scale);
     double top = clamp_sim(tanh(c->mean[0] + offset + fw_calib_shift(c, n)));
     double s = fmin(fmax(clamp_sim(sim), c->q0), fmax(top, c->q0));
-    double llr = log_genuine(c, standard(c, s, n, rank, &scale)) - log(scale) - log_impostor(c, s);
-    return fmin(fmax(llr, -FW_LLR_MAX), FW_LLR_MAX);
+    return bounded(log_genuine(c, standard(c, s, n, rank, &scale)) - log(scale) - log_impostor(c, s), among);
 }
 
-double fw_calib_llr_centres(const fw_calib *c, double cosine, double na, double nb)
+double fw_calib_llr_of(const fw_calib *c, double sim, double n, double rank)
+{
+    return fw_calib_llr_among(c, sim, n, rank, 1);
+}
+
+double fw_calib_llr_centres(const fw_calib *c, double cosine, double na, double nb, double among)
 {
     double expected = c->rho * fw_size_factor(c->rho, na) * fw_size_factor(c->rho, nb);
     double shift = atanh(fmin(expected, 0.97)) - atanh(fmin(sqrt(c->rho), 0.995));
     double s = fmax(clamp_sim(cosine), c->q0), top = clamp_sim(tanh(c->mean[0] + shift));
     s = fmin(s, fmax(top, c->q0));
-    double llr = log_genuine(c, atanh(s) - shift) - log_impostor(c, s);
-    return fmin(fmax(llr, -FW_LLR_MAX), FW_LLR_MAX);
+    return bounded(log_genuine(c, atanh(s) - shift) - log_impostor(c, s), among);
 }
 
 double fw_calib_llr(const fw_calib *c, double sim, double n)

@@ -70,8 +70,12 @@ double fw_size_factor(double rho, double n);
 double fw_calib_llr(const fw_calib *c, double sim, double n);
 /* The same for an image of known quality rank (negative: unknown). */
 double fw_calib_llr_of(const fw_calib *c, double sim, double n, double quality);
+/* The same for the best of `among` candidates, which has a prior of 1 / among against it. The bound is on what is
+ * believed after that, so it lies log(among) higher: with a fixed one nothing could ever match in a dataset of
+ * 100,000 labels. */
+double fw_calib_llr_among(const fw_calib *c, double sim, double n, double quality, double among);
 /* The same for two centroids of na and nb photos, whose cosine is rho f(na) f(nb) when they are one person. */
-double fw_calib_llr_centres(const fw_calib *c, double cosine, double na, double nb);
+double fw_calib_llr_centres(const fw_calib *c, double cosine, double na, double nb, double among);
 
 /* Upper normal quantile: z with P(Z > z) = p. Bisection; good to 1e-9. */
 double fw_normal_score(double p);

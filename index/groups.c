@@ -62,7 +62,7 @@ static size_t join_groups(const fw_judge *j, size_t k, scratch *s, uint32_t *map
     for (size_t a = 0; a < k; a++)
         for (size_t b = 0; b <= a; b++)
             s->sim[a * k + b] = s->sim[b * k + a] =
-                (float)fw_calib_llr_centres(&j->a->calib, s->sim[a * k + b], s->size[a], s->size[b]);
+                (float)fw_calib_llr_centres(&j->a->calib, s->sim[a * k + b], s->size[a], s->size[b], 1);
     return fw_average_link(s->sim, k, 0, map);
 }
 

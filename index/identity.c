@@ -32,8 +32,8 @@ static uint32_t group_match(const table *t, uint32_t self, const uint32_t *rows,
     size_t n = fw_near_labels(t->a, t->in, rows, count, self, near, NEAR);
     for (size_t k = 0; k < n; k++) {
         fw_half_to_float(t->a->id_centre + near[k] * (size_t)v->dim, y, (size_t)v->dim);
-        double llr =
-            fw_calib_llr_centres(&t->a->calib, fw_dot(centre, y, v->dim), (double)count, t->a->id_members[near[k]]);
+        double llr = fw_calib_llr_centres(&t->a->calib, fw_dot(centre, y, v->dim), (double)count,
+                                          t->a->id_members[near[k]], (double)t->in->labels);
         if (llr > top) {
             top = llr;
             best = near[k];
@@ -122,8 +122,8 @@ static uint32_t twin_of(const table *t, uint32_t l, float *x, double *llr)
     for (size_t k = 0; k < n; k++) {
         if (a->id_members[near[k]] < 2) continue;
         fw_half_to_float(a->id_centre + near[k] * (size_t)v->dim, x + v->dim, (size_t)v->dim);
-        double o =
-            fw_calib_llr_centres(&a->calib, fw_dot(x, x + v->dim, v->dim), a->id_members[l], a->id_members[near[k]]);
+        double o = fw_calib_llr_centres(&a->calib, fw_dot(x, x + v->dim, v->dim), a->id_members[l],
+                                        a->id_members[near[k]], (double)t->in->labels);
         if (o <= *llr) continue;
         *llr = o;
         best = near[k];

@@ -64,7 +64,8 @@ void fw_judge_weigh(fw_judge *j)
             j->own_llr[i] = (float)log(
                 (1 - FW_ODD_PHOTO) * exp(fw_calib_llr_of(&a->calib, a->sim[i], others, j->rank[i])) + FW_ODD_PHOTO);
         if (o != FW_NONE)
-            j->other_llr[i] = (float)fw_calib_llr_of(&a->calib, a->other_sim[i], a->id_members[o], j->rank[i]);
+            j->other_llr[i] = (float)fw_calib_llr_among(&a->calib, a->other_sim[i], a->id_members[o], j->rank[i],
+                                                        (double)j->in->labels);
     }
 }
 

@@ -66,39 +66,48 @@ static void append(findings *f, const fw_overlap *o, uint32_t bench)
     f->n = n;
 }
 
+typedef struct side {
+    fw_overlap_side of;
+    const fw_view *view;
+    fw_cols *signature;
+} side;
+
 static const fw_signature *signature_of(const void *context, size_t row)
 {
-    return fw_col_row(context, row);
+    const side *s = context;
+    return s->view->alive[row] ? fw_col_row(s->signature, row) : NULL;
 }
 
-static int side_of(fw_task *t, const char *set, fw_overlap_side *out, fw_err *e)
+static int side_of(fw_task *t, const char *set, side *out, fw_err *e)
 {
     const fw_view *v = fw_task_view(t, set, e);
     const fw_vectors *vec = v ? fw_task_vectors(t, set, e) : NULL;
-    fw_cols *signature = vec ? fw_task_cols(t, "signature.bytes", set, e) : NULL;
-    if (!signature) return e->code;
-    *out = (fw_overlap_side){.vectors = vec,
-                             .label = v->label,
-                             .labels = v->labels,
-                             .name = (const char *const *)v->label_name,
-                             .signature = signature_of,
-                             .context = signature};
+    out->view = v;
+    out->signature = vec ? fw_task_cols(t, "signature.bytes", set, e) : NULL;
+    if (!out->signature) return e->code;
+    out->of = (fw_overlap_side){.vectors = vec,
+                                .label = v->label,
+                                .labels = v->labels,
+                                .name = (const char *const *)v->label_name,
+                                .signature = signature_of,
+                                .context = out};
     return FW_OK;
 }
 
 static int compare(fw_task *t, const fw_overlap_side *train, const char *name, uint32_t number, const fw_calib *c,
                    findings *f, fw_err *e)
 {
-    fw_overlap_side bench;
+    side other;
     fw_graph *cross = NULL;
     fw_overlap *found = NULL;
     fw_overlap_opts o = fw_overlap_defaults();
     fw_knn_opts k = {.k = NEIGHBOURS, .memory = t->conf->run_memory, .seed = SEED};
     o.names = true;
-    FW_TRY(side_of(t, name, &bench, e));
-    if (bench.vectors->dim != train->vectors->dim || !bench.vectors->n) return FW_OK;
-    int rc = fw_knn_cross(train->vectors, bench.vectors, &k, &cross, e);
-    if (!rc) rc = fw_overlap_find(train, &bench, cross, c, &o, &found, e);
+    FW_TRY(side_of(t, name, &other, e));
+    const fw_overlap_side *bench = &other.of;
+    if (bench->vectors->dim != train->vectors->dim || !bench->vectors->n) return FW_OK;
+    int rc = fw_knn_cross(train->vectors, bench->vectors, &k, &cross, e);
+    if (!rc) rc = fw_overlap_find(train, bench, cross, c, &o, &found, e);
     if (!rc) {
         append(f, found, number);
         json_object_set_new(
@@ -130,16 +139,17 @@ static int run_overlap(fw_task *t, fw_err *e)
 {
     const char *const *names;
     size_t n = fw_task_benchmarks(t, &names);
-    fw_overlap_side train;
+    side dataset;
+    const fw_overlap_side *train = &dataset.of;
     findings f = {.thresholds = json_object()};
-    int rc = side_of(t, "", &train, e);
+    int rc = side_of(t, "", &dataset, e);
     if (!rc && n) {
         fw_calib *c = FW_NEW(fw_calib);
-        if (train.labels > 1)
-            fw_calib_impostors(c, train.vectors, train.label, PAIRS, SEED);
+        if (train->labels > 1)
+            fw_calib_impostors(c, train->vectors, train->label, PAIRS, SEED);
         else
-            fw_cluster_calibrate(c, train.vectors, SEED); /* no labels that could tell impostors */
-        for (size_t b = 0; !rc && b < n; b++) rc = compare(t, &train, names[b], (uint32_t)b, c, &f, e);
+            fw_cluster_calibrate(c, train->vectors, SEED); /* no labels that could tell impostors */
+        for (size_t b = 0; !rc && b < n; b++) rc = compare(t, train, names[b], (uint32_t)b, c, &f, e);
         fw_free(c);
     }
     if (!rc) rc = save(t, &f, e);
@@ -150,7 +160,7 @@ static int run_overlap(fw_task *t, fw_err *e)
 const fw_stage fw_stage_overlap = {
     .name = "overlap",
     .summary = "find people and photos that are also in a benchmark",
-    .version = 1,
+    .version = 2,
     .scope = FW_SCOPE_WHOLE,
     .benchmarks = true,
     .outputs = outputs,

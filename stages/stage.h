@@ -104,7 +104,7 @@ typedef struct fw_view {
     const fw_shard **shard;
     size_t *base;    /* shards + 1 */
     uint8_t *alive;  /* n */
-    uint32_t *label; /* n: dense label ids in order of first appearance, FW_NO_LABEL */
+    uint32_t *label; /* n: dense label ids in order of first appearance; FW_NO_LABEL: none, or not alive */
     size_t labels;
     char **label_name; /* labels */
 } fw_view;

@@ -96,7 +96,7 @@ static void label_rows(fw_view *v)
             uint32_t *to = &v->label[v->base[s] + r], id = local[r];
             size_t n;
             *to = FW_NO_LABEL;
-            if (id == FW_NO_LABEL) continue;
+            if (id == FW_NO_LABEL || !v->alive[v->base[s] + r]) continue;
             const char *text = fw_shard_label(sh, r, &n);
             if (map[id] == FW_NO_LABEL) map[id] = names_id(&table, text, n);
             *to = map[id];

@@ -112,7 +112,7 @@ static void llr_never_falls_with_similarity(void **state)
     assert_true(fw_calib_llr(&c, 0.9, 10) > 5);
     assert_true(fw_calib_llr(&c, 0, 10) < -5);
     /* the same centroid cosine is weaker evidence between large groups, which should come nearer */
-    assert_true(fw_calib_llr_centres(&c, 0.55, 50, 50) < fw_calib_llr_centres(&c, 0.55, 2, 2));
+    assert_true(fw_calib_llr_centres(&c, 0.55, 50, 50, 1) < fw_calib_llr_centres(&c, 0.55, 2, 2, 1));
     fw_vectors_free(v);
     fw_free(half);
     fw_free(label);

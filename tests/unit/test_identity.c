@@ -76,6 +76,26 @@ static void one_person_under_two_labels_is_merged(void **state)
     drop(&w);
 }
 
+/* A pair must speak against more chance look-alikes where there are more labels, and still can. */
+static void merges_and_relabels_are_found_among_many_labels(void **state)
+{
+    (void)state;
+    world w = make(4);
+    uint32_t planted = FW_NONE;
+    for (uint32_t i = 0; i < w.n; i++)
+        if (w.label[i] == 90) planted = i;
+    w.label[planted] = 80;
+    w.labels = 100000; /* the others have no photos here */
+    fw_audit *a = judge(&w);
+    size_t merged = 0;
+    for (uint32_t l = 0; l < 40; l++) merged += a->id_action[l] == FW_LABEL_MERGE;
+    assert_int_equal(merged, 20);
+    assert_int_equal(a->verdict[planted], FW_AUDIT_RELABEL);
+    assert_int_equal(a->new_label[planted], 90);
+    fw_audit_free(a);
+    drop(&w);
+}
+
 static void two_people_under_one_label_are_split(void **state)
 {
     (void)state;
@@ -123,6 +143,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_person_under_two_labels_is_merged),
+        cmocka_unit_test(merges_and_relabels_are_found_among_many_labels),
         cmocka_unit_test(two_people_under_one_label_are_split),
         cmocka_unit_test(chains_of_merges_have_one_end),
     };
