@@ -2,9 +2,10 @@
  *
  * A single-shot detector looks at the whole photo once. On a grid of cells of `stride` pixels it scores square
  * "anchors" of fixed sizes and corrects the box and the landmarks of each; overlapping answers are thinned by
- * non-maximum suppression. The decoder shipped is RetinaFace's (Deng et al., "RetinaFace: Single-Shot Multi-Level Face
- * Localisation in the Wild", CVPR 2020): three levels, two anchors each. Another family is one row in the decoder table
- * of detector.c.
+ * non-maximum suppression. A cascade proposes windows and looks at each again, closer. One file per family,
+ * detector_NAME.c; another one is a file and a row in the decoder table of detector.c:
+ *   retinaface  Deng et al., "RetinaFace: Single-Shot Multi-Level Face Localisation in the Wild", CVPR 2020
+ *   scrfd, yunet, mtcnn  see their files
  *
  * Looks. First look: the photo shrunk so that its long side is `size` (never enlarged), padded right and below to a
  * multiple of the model's stride with black. Only if that finds no face, further looks are tried in this order, and the
@@ -20,6 +21,11 @@
  * A face that just fills the photo needs neither: of 960 crops of 70 % to 130 % of the box at 64 to 1500 pixels, the
  * first look finds 959. So a photo with a face costs one look, and only those without any cost three.
  *
+ * Tiles (`tile` pixels; off by default) are for crowds: after the first look, whatever it found, the photo is cut into
+ * squares of that side at the size it was decoded at, each of which overlaps the next by a quarter and is looked at as
+ * it is. What a tile finds counts if it is no larger than the overlap (then some tile holds it whole) and does not
+ * touch an edge where the photo goes on; all answers together are suppressed with the same IoU.
+ *
  * Coordinates are those of the FULL-size photo in pixels, whatever size it was decoded at (fw_image.full_width), and
  * pixel-centred as OpenCV's and the alignment templates' are: (0,0) is the centre of the top left pixel.
  *
@@ -31,10 +37,16 @@
 #include "image.h"
 #include "model.h"
 
+enum fw_points {
+    FW_POINTS_SEEN = 0, /* the detector found the landmarks */
+    FW_POINTS_NONE,     /* the detector knows none: they are the mean face of the box (lib/landmarks.h) */
+};
+
 typedef struct fw_face {
     float box[4];       /* x0, y0, x1, y1; clipped to the photo */
     float score;        /* probability, 0..1 */
     float landmark[10]; /* x, y of: left eye, right eye, nose, left and right mouth corner, as seen in the photo */
+    enum fw_points points;
 } fw_face;
 
 typedef struct fw_detector_opts {
@@ -43,6 +55,7 @@ typedef struct fw_detector_opts {
     float threshold;      /* score from which an answer is a face; 0: the model description's */
     float nms_iou;        /* 0: the model description's */
     int max_faces;        /* faces kept per photo, the best; 0: 256 */
+    int tile;             /* side of a tile in decoded pixels; 0: none */
     const char *provider; /* see fw_model_open; NULL: "cpu" */
 } fw_detector_opts;
 

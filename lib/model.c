@@ -191,7 +191,7 @@ static int check_input(const fw_model *m, const fw_modeldesc *d, fw_err *e)
         return fw_fail(e, FW_EUSAGE, "open model '%s': its input is not an %s image with 3 channels, as %s says",
                        m->name, d->nhwc ? "nhwc" : "nchw", d->path);
     const int want[2] = {d->input_height, d->input_width};
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2 && !d->any_size; i++)
         if (dim[h + i] != -1 && dim[h + i] != want[i])
             return fw_fail(e, FW_EUSAGE, "open model '%s': the network's input %s is %lld, %s says %d", m->name,
                            i ? "width" : "height", (long long)dim[h + i], d->path, want[i]);

@@ -22,7 +22,7 @@ typedef struct reader {
     fw_modeldesc *d;
     fw_err *e;
     float anchor_base;
-    unsigned seen; /* bit per key of the table, to refuse a second one */
+    uint64_t seen; /* bit per key of the table, to refuse a second one */
     FILE *stream;
     int line;   /* of the last line read, from 1 */
     bool whole; /* that line was read to its end */
@@ -68,8 +68,11 @@ static const char *set_task(fw_modeldesc *d, void *field, const char *text)
 {
     FW_UNUSED(d);
     enum fw_model_task *task = field;
-    *task = !strcmp(text, "embed") ? FW_TASK_EMBED : !strcmp(text, "detect") ? FW_TASK_DETECT : FW_TASK_NONE;
-    return *task ? NULL : "is neither embed nor detect";
+    static const char *const names[] = {"", "embed", "detect", "landmarks", "quality"};
+    *task = FW_TASK_NONE;
+    for (size_t i = 1; i < FW_COUNT(names); i++)
+        if (!strcmp(text, names[i])) *task = (enum fw_model_task)i;
+    return *task ? NULL : "is none of embed, detect, landmarks, quality";
 }
 
 static const char *set_int(fw_modeldesc *d, void *field, const char *text)
@@ -113,6 +116,34 @@ static const char *set_unit(fw_modeldesc *d, void *field, const char *text)
     FW_UNUSED(d);
     float *f = field;
     return parse_float(text, f) && *f > 0 && *f < 1 ? NULL : "is not a number between 0 and 1";
+}
+
+static const char *set_flip(fw_modeldesc *d, void *field, const char *text)
+{
+    FW_UNUSED(d);
+    enum fw_model_flip *flip = field;
+    *flip = !strcmp(text, "sum") ? FW_FLIP_SUM : !strcmp(text, "concat") ? FW_FLIP_CONCAT : FW_FLIP_NONE;
+    return *flip || !strcmp(text, "none") ? NULL : "is none of none, sum, concat";
+}
+
+static const char *set_pair(fw_modeldesc *d, void *field, const char *text)
+{
+    FW_UNUSED(d);
+    float *pair = field;
+    char *copy = fw_strdup(text);
+    const int n = parse_list(copy, pair, 2);
+    fw_free(copy);
+    return n == 2 && pair[0] != pair[1] ? NULL : "is not two different numbers";
+}
+
+static const char *set_thresholds(fw_modeldesc *d, void *field, const char *text)
+{
+    FW_UNUSED(d);
+    float *at = field;
+    char *copy = fw_strdup(text);
+    const int n = parse_list(copy, at, 2);
+    fw_free(copy);
+    return n == 2 && at[0] > 0 && at[0] < 1 && at[1] > 0 && at[1] < 1 ? NULL : "is not two numbers between 0 and 1";
 }
 
 static const char *set_margin(fw_modeldesc *d, void *field, const char *text)
@@ -205,7 +236,21 @@ static const key KEYS[] = {
     {"anchor_base", NULL, 0}, /* kept in the reader: it scales the anchors once all is read */
     {"score_threshold", set_unit, FIELD(score_threshold)},
     {"nms_iou", set_unit, FIELD(nms_iou)},
+    {"file2", set_text, FIELD(part[0].file)},
+    {"sha256_2", set_sha, FIELD(part[0].sha256)},
+    {"file3", set_text, FIELD(part[1].file)},
+    {"sha256_3", set_sha, FIELD(part[1].sha256)},
+    {"thresholds", set_thresholds, FIELD(thresholds)},
+    {"pyramid", set_unit, FIELD(pyramid)},
+    {"min_face", set_int, FIELD(min_face)},
+    {"output", set_text, FIELD(output)},
+    {"get", set_text, FIELD(get)},
+    {"flip", set_flip, FIELD(flip)},
+    {"norm_range", set_pair, FIELD(norm_range)},
+    {"range", set_pair, FIELD(range)},
+    {"five", set_text, FIELD(five)},
 };
+_Static_assert(FW_COUNT(KEYS) <= 64, "reader.seen has a bit per key");
 
 static int set_key(reader *r, const char *name, const char *value)
 {
@@ -214,7 +259,7 @@ static int set_key(reader *r, const char *name, const char *value)
     for (size_t i = 0; i < FW_COUNT(KEYS); i++) {
         if (strcmp(name, KEYS[i].name)) continue;
         if (r->seen >> i & 1) return fw_fail(r->e, FW_EUSAGE, "%s:%d: '%s' is set twice", path, line, name);
-        r->seen |= 1u << i;
+        r->seen |= (uint64_t)1 << i;
         const char *wrong = KEYS[i].set ? KEYS[i].set(r->d, (char *)r->d + KEYS[i].offset, value)
                                         : set_scale(r->d, &r->anchor_base, value);
         if (!wrong) return FW_OK;
@@ -251,29 +296,37 @@ static bool readable(const char *path)
     return access(path, R_OK) == 0;
 }
 
-/* Replace d->file by where it really is. */
-static int find_file(fw_modeldesc *d, const char *models_dir, fw_err *e)
+/* Replace *file by where it really is. */
+static int find_file(const fw_modeldesc *d, char **file, const char *models_dir, fw_err *e)
 {
-    if (d->file[0] == '/') {
-        if (readable(d->file)) return FW_OK;
-        return fw_fail_errno(e, "model '%s' (%s): open '%s'", d->name, d->path, d->file);
+    if (**file == '/') {
+        if (readable(*file)) return FW_OK;
+        return fw_fail_errno(e, "model '%s' (%s): open '%s'", d->name, d->path, *file);
     }
     const char *slash = strrchr(d->path, '/');
-    char *beside = slash ? fw_format("%.*s/%s", (int)(slash - d->path), d->path, d->file) : fw_strdup(d->file);
-    char *shelf = models_dir ? fw_format("%s/%s", models_dir, d->file) : NULL;
+    char *beside = slash ? fw_format("%.*s/%s", (int)(slash - d->path), d->path, *file) : fw_strdup(*file);
+    char *shelf = models_dir ? fw_format("%s/%s", models_dir, *file) : NULL;
     char **found = readable(beside) ? &beside : shelf && readable(shelf) ? &shelf : NULL;
     int rc = FW_OK;
     if (found) {
-        fw_free(d->file);
-        d->file = *found;
+        fw_free(*file);
+        *file = *found;
         *found = NULL;
     } else {
-        rc = fw_fail(e, FW_EFAIL, "model '%s' (%s): no readable file '%s'%s%s%s; run `make models`", d->name, d->path,
-                     beside, shelf ? " or '" : "", shelf ? shelf : "", shelf ? "'" : "");
+        rc = fw_fail(e, FW_EFAIL, "model '%s' (%s): no readable file '%s'%s%s%s; run `%s`", d->name, d->path, beside,
+                     shelf ? " or '" : "", shelf ? shelf : "", shelf ? "'" : "", *d->get ? d->get : "make models");
     }
     fw_free(beside);
     fw_free(shelf);
     return rc;
+}
+
+static int find_files(fw_modeldesc *d, const char *models_dir, fw_err *e)
+{
+    FW_TRY(find_file(d, &d->file, models_dir, e));
+    for (int i = 0; i < FW_NETS - 1; i++)
+        if (d->part[i].file) FW_TRY(find_file(d, &d->part[i].file, models_dir, e));
+    return FW_OK;
 }
 
 static int missing(const fw_modeldesc *d, const char *what, fw_err *e)
@@ -281,10 +334,21 @@ static int missing(const fw_modeldesc *d, const char *what, fw_err *e)
     return fw_fail(e, FW_EUSAGE, "%s: '%s' is missing (lib/modeldesc.h says what it means)", d->path, what);
 }
 
+static int check_cascade(const fw_modeldesc *d, fw_err *e)
+{
+    static const char *const names[] = {"file2 and sha256_2", "file3 and sha256_3"};
+    for (int i = 0; i < 2; i++)
+        if (!d->part[i].file || !d->part[i].sha256[0]) return missing(d, names[i], e);
+    if (!(d->thresholds[0] > 0)) return missing(d, "thresholds", e);
+    if (d->min_face < 12) return fw_fail(e, FW_EUSAGE, "%s: min_face %d: at least 12 is needed", d->path, d->min_face);
+    return FW_OK;
+}
+
 static int check_detect(const fw_modeldesc *d, fw_err *e)
 {
+    if (!strcmp(d->decoder, "mtcnn")) return check_cascade(d, e);
     if (!d->level_stride[0]) return missing(d, "strides", e);
-    if (!d->anchor_count[0]) return missing(d, "anchors", e);
+    if (!d->anchor_count[0] && !strcmp(d->decoder, "retinaface")) return missing(d, "anchors", e);
     for (int l = 0; l < d->levels; l++)
         if (d->stride % d->level_stride[l])
             return fw_fail(e, FW_EUSAGE, "%s: stride %d is not a multiple of the level stride %d", d->path, d->stride,
@@ -300,10 +364,12 @@ static int check(const fw_modeldesc *d, fw_err *e)
     if (!d->decoder) return missing(d, "decoder", e);
     if (d->stride < 1) return fw_fail(e, FW_EUSAGE, "%s: stride 0: at least 1 is needed", d->path);
     if (d->task == FW_TASK_DETECT) return check_detect(d, e);
+    if (!d->input_width || !d->input_height) return missing(d, "input_width and input_height", e);
+    if (d->task == FW_TASK_LANDMARKS) return *d->five ? FW_OK : missing(d, "five", e);
+    if (d->task == FW_TASK_QUALITY && d->range[0] == d->range[1]) return missing(d, "range", e);
     if (!d->crop_template) return missing(d, "template", e);
     if (!strcmp(d->crop_template, "points") && !d->point[0] && !d->point[2]) return missing(d, "points", e);
-    if (!d->input_width || !d->input_height) return missing(d, "input_width and input_height", e);
-    return d->dim ? FW_OK : missing(d, "dim", e);
+    return d->dim || d->task == FW_TASK_QUALITY ? FW_OK : missing(d, "dim", e);
 }
 
 /* Defaults that only hold when all lines are read. */
@@ -316,7 +382,10 @@ static void complete(fw_modeldesc *d, float anchor_base)
     }
     if (!d->source) d->source = fw_strdup("");
     if (!d->licence) d->licence = fw_strdup("");
-    if (!d->crop_template && d->task == FW_TASK_DETECT) d->crop_template = fw_strdup("");
+    if (!d->get) d->get = fw_strdup("");
+    if (!d->five) d->five = fw_strdup("");
+    if (d->task == FW_TASK_LANDMARKS && d->range[0] == d->range[1]) d->range[1] = 1;
+    if (!d->crop_template && (d->task == FW_TASK_DETECT || d->task == FW_TASK_LANDMARKS)) d->crop_template = fw_strdup("");
     for (int l = 0; l < d->levels; l++)
         for (int a = 0; a < d->anchor_count[l]; a++) d->anchor[l][a] *= anchor_base;
 }
@@ -344,11 +413,13 @@ int fw_modeldesc_read(const char *ini, const char *models_dir, fw_modeldesc **ou
     d->scale = 1;
     d->score_threshold = 0.5f;
     d->nms_iou = 0.4f;
+    d->pyramid = 0.709f;
+    d->min_face = 20;
     float anchor_base = 16;
     int rc = read_ini(d, &anchor_base, e);
     if (!rc) complete(d, anchor_base);
     if (!rc) rc = check(d, e);
-    if (!rc) rc = find_file(d, models_dir, e);
+    if (!rc) rc = find_files(d, models_dir, e);
     if (rc)
         fw_modeldesc_free(d);
     else
@@ -356,21 +427,30 @@ int fw_modeldesc_read(const char *ini, const char *models_dir, fw_modeldesc **ou
     return rc;
 }
 
-int fw_modeldesc_verify(const fw_modeldesc *d, fw_err *e)
+static int verify(const fw_modeldesc *d, const char *file, const char *sha256, fw_err *e)
 {
     char hex[FW_SHA256_HEX];
-    FW_TRY(fw_sha256_file(d->file, hex, e));
-    if (!strcmp(hex, d->sha256)) return FW_OK;
+    FW_TRY(fw_sha256_file(file, hex, e));
+    if (!strcmp(hex, sha256)) return FW_OK;
     return fw_fail(e, FW_EFAIL,
                    "model '%s': '%s' is not the file that %s describes (SHA-256 %.12s..., expected %.12s...); "
-                   "run `make models`, or correct sha256 if you changed the model",
-                   d->name, d->file, d->path, hex, d->sha256);
+                   "run `%s`, or correct sha256 if you changed the model",
+                   d->name, file, d->path, hex, sha256, d->get && *d->get ? d->get : "make models");
+}
+
+int fw_modeldesc_verify(const fw_modeldesc *d, fw_err *e)
+{
+    FW_TRY(verify(d, d->file, d->sha256, e));
+    for (int i = 0; i < FW_NETS - 1; i++)
+        if (d->part[i].file) FW_TRY(verify(d, d->part[i].file, d->part[i].sha256, e));
+    return FW_OK;
 }
 
 void fw_modeldesc_free(fw_modeldesc *d)
 {
     if (!d) return;
-    char *texts[] = {d->path, d->name, d->file, d->source, d->licence, d->decoder, d->crop_template};
+    char *texts[] = {d->path, d->name, d->file, d->source, d->licence, d->decoder,
+                     d->crop_template, d->part[0].file, d->part[1].file, d->output, d->get, d->five};
     for (size_t i = 0; i < FW_COUNT(texts); i++) fw_free(texts[i]);
     fw_free(d);
 }

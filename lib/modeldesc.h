@@ -8,7 +8,7 @@
  *
  * Section [model] (the only one); lists are separated by commas, lists of lists by semicolons:
  *   name              identifier, default: the INI file's name without .ini
- *   task              embed | detect                                                        (required)
+ *   task              embed | detect | landmarks | quality                                                  (required)
  *   file              the .onnx file, looked up as described at fw_modeldesc_read           (required)
  *   sha256            64 hex digits of that file; checked before it is opened               (required)
  *   source, source_sha256, licence     where the weights come from; for people and `facewash models`
@@ -17,26 +17,51 @@
  *   layout            nchw | nhwc                  (default nchw)
  *   channels          rgb | bgr                    (default rgb)
  *   mean, scale       input = (pixel - mean) * scale, pixel 0..255; mean: one value or three in the order of `channels`
- *   decoder           embed: embedding;  detect: retinaface (lib/detector.c holds the table)
+ *   decoder           embed: embedding;  detect: retinaface | scrfd | yunet | mtcnn (lib/detector.h);
+ *                     landmarks: points;  quality: score
+ *   get               how to get the file, when `make models` does not; such a model may be missing
+ *   output            name of the output to read, for a network with several (default: the first)
  *   template, dim     embed: arcface112 | sphereface | points | box (lib/frame.h), length of the embedding
  *   points            template = points: where the five landmarks go, x,y five times, in input pixels
- *   box_margin        template = box: what each side of the face's box grows by; from 1: photo pixels, below: share
+ *   box_margin        template = box, landmarks, quality: what each side of the face's box grows by; from 1: photo
+ *                     pixels, below: share
  *   box_size          template = box: the square that the box is scaled to; the input is its centre (default: the
- * input) normalised        yes | no: the network's output has unit length already (default no; doing it again is
- * harmless) strides           detect: stride of each output level, in the order of the outputs, e.g. 32,16,8 anchors
- * detect: per level the anchor sizes in units of anchor_base, e.g. 32,16;8,4;2,1 anchor_base       detect: pixels per
- * unit (default 16) score_threshold   detect: probability from which an anchor is a face (default 0.5) nms_iou detect:
- * of two boxes that overlap more than this the weaker goes (default 0.4)
+ *                     input's size)
+ *   normalised        yes | no: the network's output has unit length already (default no; doing it again is harmless)
+ *   flip              embed: none | sum | concat: how the embedding of the mirrored crop joins (default none: only where
+ *                     the setting embed.flip asks, and then as a sum). concat doubles the length: `dim` is one half's
+ *   norm_range        embed: low,high: the output's length before normalising says how good the photo is (MagFace, AdaFace);
+ *                     low and below is 0, high and above is 1
+ *   range             quality: low,high of the network's answer, mapped to 0..1; low above high turns it round.
+ *                     landmarks: low,high of a coordinate over the input (default 0,1)
+ *   five              landmarks: which of the network's points, counted from 0, the eyes, the nose and the mouth's corners
+ *                     are, seen from the left: 36-41;42-47;30;48;54 (a group is its mean)
+ *   strides           detect: stride of each output level, in the order of the outputs, e.g. 32,16,8
+ *   anchors           retinaface: per level the anchor sizes in units of anchor_base, e.g. 32,16;8,4;2,1
+ *   anchor_base       retinaface: pixels per unit (default 16)
+ *   score_threshold   detect: probability from which an anchor is a face (default 0.5)
+ *   nms_iou           detect: of two boxes that overlap more than this the weaker goes (default 0.4)
+ *   file2, sha256_2, file3, sha256_3   mtcnn: the networks behind the first
+ *   thresholds        mtcnn: probabilities to pass the first and the second network (the last one: score_threshold)
+ *   pyramid           mtcnn: from one level of the pyramid to the next (default 0.709)
+ *   min_face          mtcnn: smallest face, in pixels of a look (default 20)
  */
 #ifndef FW_MODELDESC_H
 #define FW_MODELDESC_H
 
 #include "sha256.h"
 
-enum fw_model_task { FW_TASK_NONE, FW_TASK_EMBED, FW_TASK_DETECT };
+enum fw_model_task { FW_TASK_NONE, FW_TASK_EMBED, FW_TASK_DETECT, FW_TASK_LANDMARKS, FW_TASK_QUALITY };
+enum fw_model_flip { FW_FLIP_NONE, FW_FLIP_SUM, FW_FLIP_CONCAT };
 
 #define FW_LEVELS  5 /* output levels of a detector, at most */
 #define FW_ANCHORS 4 /* anchors per cell of a level, at most */
+#define FW_NETS    3 /* network files of one model, at most */
+
+typedef struct fw_modelfile {
+    char *file;
+    char sha256[FW_SHA256_HEX];
+} fw_modelfile;
 
 typedef struct fw_modeldesc {
     char *path; /* the INI file */
@@ -61,6 +86,15 @@ typedef struct fw_modeldesc {
     int anchor_count[FW_LEVELS];         /* anchors per cell */
     float anchor[FW_LEVELS][FW_ANCHORS]; /* side of each (square) anchor in pixels */
     float score_threshold, nms_iou;
+    fw_modelfile part[FW_NETS - 1]; /* cascades: the networks behind the first; resolved */
+    float thresholds[FW_NETS], pyramid;
+    int min_face;
+    bool any_size; /* do not compare the network's input with input_width and input_height */
+    char *output;  /* NULL: the first */
+    char *get;     /* "" when `make models` gets it */
+    enum fw_model_flip flip;
+    float norm_range[2], range[2]; /* low, high; equal when not stated */
+    char *five;                    /* as written; "" when not stated */
 } fw_modeldesc;
 
 /* Read a description. `file` is looked up in this order: as it is when absolute; next to the INI file; in `models_dir`
@@ -68,8 +102,8 @@ typedef struct fw_modeldesc {
  * On success the caller owns the result: fw_modeldesc_free. On failure *out is NULL. */
 int fw_modeldesc_read(const char *ini, const char *models_dir, fw_modeldesc **out, fw_err *e) FW_MUST_USE;
 
-/* Is `file` the file that was described? Reads it all (a second per GB). FW_EFAIL when the digest differs.
- * fw_model_open does this itself. */
+/* Is `file` (and are those of `part`) the file that was described? Reads it all (a second per GB). FW_EFAIL when the
+ * digest differs. fw_model_open does this itself for the file that it opens. */
 int fw_modeldesc_verify(const fw_modeldesc *d, fw_err *e) FW_MUST_USE;
 
 void fw_modeldesc_free(fw_modeldesc *d);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { STATUS, SIZE, BOX, SCORE, LANDMARK, TARGET, WHY };
+enum { STATUS, SIZE, BOX, SCORE, LANDMARK, TARGET, POINTS, WHY };
 
 static const fw_output outputs[] = {
     [STATUS] = {"detect.status", FW_U8, 1, FW_ONE, "enum fw_img_status: 0 ok, 1 no face, 2 unreadable, 3 unsupported"},
@@ -16,13 +16,18 @@ static const fw_output outputs[] = {
                   "x y of eyes, nose, mouth corners of each face, photo pixels"},
     [TARGET] = {"detect.target", FW_I32, 1, FW_ONE,
                 "which face the label is about (the most central large one), -1: none"},
+    [POINTS] = {"detect.points", FW_U8, 1, FW_MANY,
+                "enum fw_points: where the landmarks come from; 0 the detector, 1 the box alone"},
     [WHY] = {"detect.why", FW_U8, 1, FW_MANY, "text: why a photo is unreadable or unsupported"},
     {0}};
 
+enum { DETECTORS = 4 }; /* of which the next is tried where one finds no face */
+
 typedef struct state {
     fw_runtime *runtime;
-    fw_detector *detector;
-    fw_detector_worker **worker;
+    fw_detector *detector[DETECTORS];
+    fw_detector_worker **worker[DETECTORS];
+    int detectors;
     fw_face **faces; /* by worker */
     int max;
     bool skip; /* photos are aligned already */
@@ -32,35 +37,49 @@ static void close_detect(fw_task *t)
 {
     state *s = t->state;
     if (!s) return;
-    for (int i = 0; s->worker && i < t->workers; i++) {
-        fw_detector_worker_close(s->worker[i]);
-        fw_free(s->faces[i]);
+    for (int k = 0; k < s->detectors; k++) {
+        for (int i = 0; s->worker[k] && i < t->workers; i++) fw_detector_worker_close(s->worker[k][i]);
+        fw_free(s->worker[k]);
+        fw_detector_close(s->detector[k]);
     }
-    fw_free(s->worker);
+    for (int i = 0; s->faces && i < t->workers; i++) fw_free(s->faces[i]);
     fw_free(s->faces);
-    fw_detector_close(s->detector);
     fw_runtime_close(s->runtime);
     fw_free(s);
 }
 
-static int load_detector(fw_task *t, state *s, fw_err *e)
+static int load_detector(fw_task *t, state *s, const fw_modeldesc *desc, fw_err *e)
 {
     const fw_conf *c = t->conf;
-    fw_modeldesc *desc = NULL;
     fw_detector_opts opts = {.size = (int)c->detect_size,
                              .second_size = c->detect_second_size ? (int)c->detect_second_size : -1,
                              .threshold = (float)c->detect_threshold,
                              .nms_iou = (float)c->detect_nms_iou,
+                             .tile = (int)c->detect_tile,
                              .max_faces = s->max};
-    int rc = fw_task_modeldesc(t, "detect.model", 0, &desc, e);
-    if (!rc) rc = fw_runtime_open(&s->runtime, e);
-    if (!rc) rc = fw_detector_open(s->runtime, desc, &opts, &s->detector, e);
-    for (int i = 0; !rc && i < t->workers; i++) {
-        rc = fw_detector_worker_open(s->detector, &s->worker[i], e);
-        s->faces[i] = FW_ARRAY(fw_face, (size_t)s->max);
+    if (s->detectors == DETECTORS)
+        return fw_fail(e, FW_EUSAGE, "detect.model = %s: at most %d detectors", c->detect_model, DETECTORS);
+    const int k = s->detectors++;
+    FW_TRY(fw_detector_open(s->runtime, desc, &opts, &s->detector[k], e));
+    s->worker[k] = FW_ARRAY(fw_detector_worker *, (size_t)t->workers);
+    for (int i = 0; i < t->workers; i++) FW_TRY(fw_detector_worker_open(s->detector[k], &s->worker[k][i], e));
+    return FW_OK;
+}
+
+static int load_detectors(fw_task *t, state *s, fw_err *e)
+{
+    FW_TRY(fw_runtime_open(&s->runtime, e));
+    for (size_t at = 0;; at++) {
+        fw_modeldesc *desc = NULL;
+        FW_TRY(fw_task_modeldesc(t, "detect.model", at, &desc, e));
+        if (!desc) break;
+        int rc = load_detector(t, s, desc, e);
+        fw_modeldesc_free(desc);
+        FW_TRY(rc);
     }
-    fw_modeldesc_free(desc);
-    return rc;
+    s->faces = FW_ARRAY(fw_face *, (size_t)t->workers);
+    for (int i = 0; i < t->workers; i++) s->faces[i] = FW_ARRAY(fw_face, (size_t)s->max);
+    return FW_OK;
 }
 
 static int open_detect(fw_task *t, fw_err *e)
@@ -71,19 +90,19 @@ static int open_detect(fw_task *t, fw_err *e)
     bool photos;
     FW_TRY(fw_task_vector_sources(t, &dim, &photos, e));
     s->skip = !strcmp(t->conf->align_mode, "none") || !photos;
-    s->worker = FW_ARRAY(fw_detector_worker *, (size_t)t->workers);
-    s->faces = FW_ARRAY(fw_face *, (size_t)t->workers);
-    return s->skip ? FW_OK : load_detector(t, s, e);
+    return s->skip ? FW_OK : load_detectors(t, s, e);
 }
 
 static void put_faces(fw_task *t, fw_item *it, const fw_face *face, int n)
 {
     float *box = fw_out(t, it, BOX, (size_t)n), *score = fw_out(t, it, SCORE, (size_t)n);
     float *landmark = fw_out(t, it, LANDMARK, (size_t)n);
+    uint8_t *points = fw_out(t, it, POINTS, (size_t)n);
     for (int i = 0; i < n; i++) {
         memcpy(box + 4 * i, face[i].box, sizeof face[i].box);
         memcpy(landmark + 10 * i, face[i].landmark, sizeof face[i].landmark);
         score[i] = face[i].score;
+        points[i] = (uint8_t)face[i].points;
     }
 }
 
@@ -106,7 +125,8 @@ static int image_detect(fw_task *t, fw_item *it, fw_err *e)
     if (s->skip) return FW_OK;
     int n = 0;
     fw_face *face = s->faces[it->worker];
-    FW_TRY(fw_detect(s->worker[it->worker], im, face, s->max, &n, NULL, e));
+    for (int k = 0; k < s->detectors && !n; k++)
+        FW_TRY(fw_detect(s->worker[k][it->worker], im, face, s->max, &n, NULL, e));
     put_faces(t, it, face, n);
     *target = fw_target_face(face, n, im->full_width, im->full_height);
     if (!n) *out_status = FW_IMG_NO_FACE;
@@ -116,7 +136,7 @@ static int image_detect(fw_task *t, fw_item *it, fw_err *e)
 const fw_stage fw_stage_detect = {
     .name = "detect",
     .summary = "find faces, landmarks and the target face of every photo",
-    .version = 1,
+    .version = 2,
     .scope = FW_SCOPE_SHARD,
     .outputs = outputs,
     .settings = (const char *const[]){"detect.", "image.", "align.mode", NULL},

@@ -232,8 +232,15 @@ static void test_open_errors(void **state)
     d = drawn(2);
     d.levels = 2;
     open_fails(&d, "3 for each of 2 levels");
+    d.decoder = (char *)"ssd";
+    open_fails(&d, "unknown decoder 'ssd'");
     d.decoder = (char *)"scrfd";
-    open_fails(&d, "unknown decoder 'scrfd'");
+    open_fails(&d, "3 outputs, decoder scrfd reads 2 (or, with landmarks, 3) for each of 2 levels");
+    d.decoder = (char *)"yunet";
+    open_fails(&d, "3 outputs, decoder yunet reads 4 for each of 2 levels");
+    d.levels = 1;
+    d.decoder = (char *)"scrfd";
+    open_fails(&d, "output 0 ('c') has not rows of 1 values");
     d.task = FW_TASK_EMBED;
     open_fails(&d, "task = detect");
 }
