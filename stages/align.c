@@ -2,19 +2,22 @@
  * (lib/frame.h). That frame is what people see and what quality is measured in, whatever the embedder; a model that
  * wants another one has the photo warped again by embed. */
 #include "align.h"
+#include "../lib/detector.h"
 #include "../lib/frame.h"
 #include "../lib/jpeg.h"
+#include "../lib/landmarks.h"
 #include "stage.h"
 
 #include <string.h>
 
-enum { IN_STATUS, IN_SIZE, IN_LANDMARK, IN_TARGET };
+enum { IN_STATUS, IN_SIZE, IN_LANDMARK, IN_TARGET, IN_BOX, IN_POINTS };
 enum { STATUS, MATRIX, CROP };
 
-static const char *const inputs[] = {"detect.status", "detect.size", "detect.landmark", "detect.target", NULL};
+static const char *const inputs[] = {"detect.status", "detect.size", "detect.landmark",
+                                     "detect.target", "detect.box",  "detect.points",   NULL};
 static const fw_output outputs[] = {
     [STATUS] = {"align.status", FW_U8, 1, FW_ONE,
-                "enum fw_align_status: 0 none, 1 landmarks, 2 mirrored, 3 centre, 4 as is"},
+                "enum fw_align_status: 0 none, 1 landmarks, 2 mirrored, 3 centre, 4 as is, 5 box"},
     [MATRIX] = {"align.matrix", FW_F32, 6, FW_ONE, "photo pixels to crop pixels, two rows of three"},
     [CROP] = {"align.crop", FW_U8, 1, FW_BLOB, "the crop as JPEG, for people to look at"},
     {0}};
@@ -42,34 +45,58 @@ static int open_align(fw_task *t, fw_err *e)
     s->frame = (fw_frame){.width = ref->width, .height = ref->height};
     memcpy(s->frame.point, ref->point, sizeof s->frame.point);
     s->as_is = !strcmp(t->conf->align_mode, "none");
-    s->centre = !strcmp(t->conf->align_missing, "centre");
+    s->centre = !strcmp(t->conf->align_missing, "centre") || !strcmp(t->conf->align_mode, "centre");
     s->jpeg = FW_ARRAY(fw_buf, (size_t)t->workers);
     return FW_OK;
 }
 
-static enum fw_align_status find_matrix(const state *s, enum fw_img_status seen, const int32_t size[2],
-                                        const float *landmark, float m[6])
+/* The target face, or one with landmark NULL. */
+typedef struct target {
+    const float *landmark, *box;
+    bool seen; /* the landmarks are the detector's */
+} target;
+
+static target find_target(fw_task *t, fw_item *it)
+{
+    size_t faces;
+    const int32_t *at = fw_in(t, it, IN_TARGET, NULL);
+    const float *landmark = fw_in(t, it, IN_LANDMARK, &faces), *box = fw_in(t, it, IN_BOX, NULL);
+    const uint8_t *points = fw_in(t, it, IN_POINTS, NULL);
+    if (*at < 0 || (size_t)*at >= faces) return (target){0};
+    return (target){landmark + 10 * *at, box + 4 * *at, points[*at] != FW_POINTS_NONE};
+}
+
+static enum fw_align_status fit_face(const state *s, const int32_t size[2], target face, float m[6])
+{
+    float points[10];
+    if (face.seen && !fw_landmarks_check(face.box, face.landmark) &&
+        fw_frame_face(&s->frame, size, NULL, face.landmark, m) == FW_FIT_OK)
+        return FW_ALIGN_LANDMARKS;
+    fw_landmarks_of_box(face.box, points);
+    return fw_frame_face(&s->frame, size, NULL, points, m) == FW_FIT_DEGENERATE ? FW_ALIGN_NONE : FW_ALIGN_BOX;
+}
+
+static enum fw_align_status find_matrix(const state *s, enum fw_img_status seen, const int32_t size[2], target face,
+                                        float m[6])
 {
     if (seen == FW_IMG_UNREADABLE || seen == FW_IMG_UNSUPPORTED || size[0] <= 0)
         return FW_ALIGN_NONE; /* 0: an embedding */
     if (s->as_is) return fw_frame_whole(&s->frame, size, 0, m), FW_ALIGN_AS_IS;
-    enum fw_fit fit = landmark ? fw_frame_face(&s->frame, size, NULL, landmark, m) : FW_FIT_DEGENERATE;
-    if (fit == FW_FIT_DEGENERATE)
-        return s->centre ? (fw_frame_whole(&s->frame, size, FW_ALIGN_BORDER, m), FW_ALIGN_CENTRE) : FW_ALIGN_NONE;
-    return fit == FW_FIT_MIRRORED ? FW_ALIGN_MIRRORED : FW_ALIGN_LANDMARKS;
+    if (face.landmark) {
+        enum fw_align_status status = fit_face(s, size, face, m);
+        if (status != FW_ALIGN_NONE) return status;
+    }
+    return s->centre ? (fw_frame_whole(&s->frame, size, FW_ALIGN_BORDER, m), FW_ALIGN_CENTRE) : FW_ALIGN_NONE;
 }
 
 static int image_align(fw_task *t, fw_item *it, fw_err *e)
 {
     state *s = t->state;
     const uint8_t *seen = fw_in(t, it, IN_STATUS, NULL);
-    const int32_t *size = fw_in(t, it, IN_SIZE, NULL), *target = fw_in(t, it, IN_TARGET, NULL);
-    size_t faces;
-    const float *landmark = fw_in(t, it, IN_LANDMARK, &faces);
-    landmark = *target >= 0 && (size_t)*target < faces ? landmark + 10 * *target : NULL;
+    const int32_t *size = fw_in(t, it, IN_SIZE, NULL);
     uint8_t *status = fw_out(t, it, STATUS, 1);
     float *m = fw_out(t, it, MATRIX, 1);
-    *status = find_matrix(s, *seen, size, landmark, m);
+    *status = (uint8_t)find_matrix(s, *seen, size, find_target(t, it), m);
     if (*status == FW_ALIGN_NONE) return FW_OK;
     const uint8_t *crop = fw_item_crop(it, m, s->frame.width, s->frame.height);
     if (!crop) { /* readable when it was detected, and no longer: the photo changed under us */
@@ -86,7 +113,7 @@ static int image_align(fw_task *t, fw_item *it, fw_err *e)
 const fw_stage fw_stage_align = {
     .name = "align",
     .summary = "warp the target face to the reference frame",
-    .version = 2,
+    .version = 3,
     .scope = FW_SCOPE_SHARD,
     .outputs = outputs,
     .inputs = inputs,

@@ -10,9 +10,11 @@
 enum fw_align_status {
     FW_ALIGN_NONE = 0,  /* no crop: nothing after align looks at this image */
     FW_ALIGN_LANDMARKS, /* the usual case */
-    FW_ALIGN_MIRRORED,  /* landmarks fit a mirrored face better (extreme profile): the best rotation was taken */
+    FW_ALIGN_MIRRORED,  /* up to version 2: landmarks that fit a mirrored face better; now FW_ALIGN_BOX */
     FW_ALIGN_CENTRE,    /* no face; centre crop (align.missing = centre) */
-    FW_ALIGN_AS_IS      /* the photo is an aligned crop already (align.mode = none) */
+    FW_ALIGN_AS_IS,     /* the photo is an aligned crop already (align.mode = none) */
+    FW_ALIGN_BOX        /* the mean face of the box (lib/landmarks.h): the detector knows no landmarks, or what it says
+                           cannot be a face's: mirrored, eyes in one point, eyes below the mouth */
 };
 
 #endif

@@ -30,7 +30,7 @@ typedef struct state {
     int detectors;
     fw_face **faces; /* by worker */
     int max;
-    bool skip; /* photos are aligned already */
+    bool skip; /* photos are aligned already, or their middle is taken */
 } state;
 
 static void close_detect(fw_task *t)
@@ -89,7 +89,7 @@ static int open_detect(fw_task *t, fw_err *e)
     int dim;
     bool photos;
     FW_TRY(fw_task_vector_sources(t, &dim, &photos, e));
-    s->skip = !strcmp(t->conf->align_mode, "none") || !photos;
+    s->skip = strcmp(t->conf->align_mode, "landmarks") || !photos;
     return s->skip ? FW_OK : load_detectors(t, s, e);
 }
 

@@ -6,6 +6,7 @@
 #include "../index/vectors.h"
 #include "../lib/embedder.h"
 #include "../lib/frame.h"
+#include "../lib/landmarks.h"
 #include "align.h"
 #include "stage.h"
 
@@ -153,8 +154,12 @@ static bool own_matrix(fw_task *t, fw_item *it, const network *n, enum fw_align_
     }
     size_t faces;
     const float *box = fw_in(t, it, IN_BOX, &faces), *landmark = fw_in(t, it, IN_LANDMARK, NULL);
-    return *target >= 0 && (size_t)*target < faces &&
-           fw_frame_face(&n->frame, size, box + 4 * *target, landmark + 10 * *target, m) != FW_FIT_DEGENERATE;
+    float points[10];
+    if (*target < 0 || (size_t)*target >= faces) return false;
+    box += 4 * *target;
+    landmark += 10 * *target;
+    if (status == FW_ALIGN_BOX) fw_landmarks_of_box(box, points), landmark = points;
+    return fw_frame_face(&n->frame, size, box, landmark, m) != FW_FIT_DEGENERATE;
 }
 
 static int image_embed(fw_task *t, fw_item *it, fw_err *e)

@@ -9,7 +9,8 @@
 
 static const char *task_name(enum fw_model_task t)
 {
-    return t == FW_TASK_EMBED ? "embed" : t == FW_TASK_DETECT ? "detect" : "?";
+    static const char *const names[] = {"?", "embed", "detect", "landmarks", "quality"};
+    return names[t];
 }
 
 /* One line per description; with `check` the digest is compared too. Counts what is wrong. */

@@ -17,7 +17,7 @@ static const fw_output outputs[] = {
     [SCORE] = {"quality.score", FW_F32, 1, FW_ONE, "all of them as one number, 0..1"},
     {0}};
 
-/* Where a photo was taken as it is (no detection) the landmarks are those that an aligned crop has, by definition. */
+/* Where a photo was taken as it is (no detection), or the landmarks were not to be believed, the landmarks are those that an aligned crop has, by definition. */
 static void photo_landmarks(const float matrix[6], const fw_template *f, float out[10])
 {
     fw_affine a = {{matrix[0], matrix[1], matrix[2], matrix[3], matrix[4], matrix[5]}}, back;
@@ -44,9 +44,10 @@ static int image_quality(fw_task *t, fw_item *it, fw_err *e)
     if (!crop) return FW_OK;
     float points[10], det = 1.0f;
     bool detected =
-        *target >= 0 && (size_t)*target < faces && (*status == FW_ALIGN_LANDMARKS || *status == FW_ALIGN_MIRRORED);
-    if (detected)
-        memcpy(points, landmark + 10 * *target, sizeof points), det = score[*target];
+        *target >= 0 && (size_t)*target < faces && (*status == FW_ALIGN_LANDMARKS || *status == FW_ALIGN_BOX);
+    if (detected) det = score[*target];
+    if (detected && *status == FW_ALIGN_LANDMARKS)
+        memcpy(points, landmark + 10 * *target, sizeof points);
     else
         photo_landmarks(matrix, f, points);
     fw_quality q = fw_quality_measure(crop, points, det);
