@@ -7,7 +7,7 @@
 #ifndef FW_VECTORS_H
 #define FW_VECTORS_H
 
-#include "../lib/base.h"
+#include "../lib/half.h"
 
 typedef struct fw_vectors {
     size_t n;               /* rows in all */
@@ -37,9 +37,6 @@ fw_vectors *fw_vectors_chunks(const uint16_t *const *chunk, const size_t *rows, 
 fw_vectors *fw_vectors_centred(const fw_vectors *v, const uint8_t *bin, const float *centre);
 void fw_vectors_free(fw_vectors *v);
 
-/* fp32 <-> fp16, round to nearest even; uses F16C where the compiler targets it. */
-void fw_half_to_float(const uint16_t *in, float *out, size_t n);
-void fw_float_to_half(const float *in, uint16_t *out, size_t n);
 float fw_dot(const float *a, const float *b, int dim);
 /* Scale to unit length; returns the old norm (0: left as it is). */
 float fw_normalise(float *v, int dim);

@@ -9,10 +9,11 @@ struct fw_embedder {
     fw_model *model;
     char *name;
     fw_planar format;
-    int width, height, dim;
+    int width, height;
+    int dim;     /* of the network's answer; the embedding's is twice that with flip = concat */
     int batch;   /* crops per run */
     bool padded; /* the network takes exactly `batch` rows */
-    bool flip;
+    enum fw_model_flip flip;
 };
 
 struct fw_embedder_worker {
@@ -37,6 +38,7 @@ static int check_output(const fw_embedder *m, fw_err *e)
     const fw_tensor_info *t = fw_model_output(m->model, 0);
     int64_t per_row = 1;
     for (int i = 1; i < t->rank; i++) per_row *= t->dim[i];
+    if (t->rank >= 1 && t->dim[0] == m->dim && t->rank == 1 && fw_model_fixed_batch(m->model) == 1) return FW_OK;
     if (t->rank >= 2 && (per_row == m->dim || per_row <= 0)) return FW_OK;
     return fw_fail(e, FW_EUSAGE, "open embedder '%s': the network's output '%s' has %lld values per row, dim is %d",
                    m->name, t->name, t->rank < 2 ? 1LL : (long long)per_row, m->dim);
@@ -61,7 +63,7 @@ int fw_embedder_open(fw_runtime *rt, const fw_modeldesc *d, const fw_embedder_op
     m->width = d->input_width;
     m->height = d->input_height;
     m->dim = d->dim;
-    m->flip = opts && opts->flip;
+    m->flip = d->flip ? d->flip : opts && opts->flip ? FW_FLIP_SUM : FW_FLIP_NONE;
     fw_planar_init(&m->format, d);
     int rc = fw_model_open(rt, d, opts ? opts->provider : NULL, &m->model, e);
     if (!rc) rc = check_output(m, e);
@@ -83,7 +85,7 @@ void fw_embedder_close(fw_embedder *m)
 
 int fw_embedder_dim(const fw_embedder *m)
 {
-    return m->dim;
+    return m->flip == FW_FLIP_CONCAT ? 2 * m->dim : m->dim;
 }
 
 int fw_embedder_width(const fw_embedder *m)
@@ -116,8 +118,8 @@ void fw_embedder_worker_close(fw_embedder_worker *w)
     fw_free(w);
 }
 
-/* One run of the network over n <= batch crops; adds to the n x dim sums in `out`. */
-static int run_once(fw_embedder_worker *w, const uint8_t *crops, int n, bool mirror, float *out, fw_err *e)
+/* One run of the network over n <= batch crops; adds to rows of m->dim values that lie `step` apart from `out` on. */
+static int run_once(fw_embedder_worker *w, const uint8_t *crops, int n, bool mirror, float *out, size_t step, fw_err *e)
 {
     const fw_embedder *m = w->m;
     const size_t pixels = (size_t)m->width * m->height * 3;
@@ -134,32 +136,47 @@ static int run_once(fw_embedder_worker *w, const uint8_t *crops, int n, bool mir
     for (int i = 0; result && i < shape.rank; i++) count *= shape.dim[i];
     if (!result || count != (int64_t)rows * m->dim)
         return fw_fail(e, FW_EFAIL, "run embedder '%s': the output has not %d x %d values", m->name, rows, m->dim);
-    for (size_t k = 0; k < (size_t)n * (size_t)m->dim; k++) out[k] += result[k];
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < m->dim; k++)
+            out[(size_t)i * step + (size_t)k] += result[(size_t)i * (size_t)m->dim + (size_t)k];
     return FW_OK;
 }
 
-/* To unit length; false, and zeros, when the row has no direction. The sum is in double: 4096 squares lose nothing. */
-static bool unit_length(float *v, int dim)
+/* To unit length; the length it had, 0 (and zeros) when the row has no direction. The sum is in double: 4096 squares
+ * lose nothing. */
+static double unit_length(float *v, int dim)
 {
     double sum = 0;
     for (int i = 0; i < dim; i++) sum += (double)v[i] * v[i];
     const bool good = isfinite(sum) && sum > 1e-12;
     const double scale = good ? 1 / sqrt(sum) : 0;
     for (int i = 0; i < dim; i++) v[i] = good ? (float)(v[i] * scale) : 0;
-    return good;
+    return good ? sqrt(sum) : 0;
+}
+
+int fw_embed_norm(fw_embedder_worker *w, const uint8_t *crops, int n, float *out, uint8_t *ok, float *norm, fw_err *e)
+{
+    const fw_embedder *m = w->m;
+    const size_t pixels = (size_t)m->width * m->height * 3, step = (size_t)fw_embedder_dim(m);
+    const bool concat = m->flip == FW_FLIP_CONCAT;
+    /* the length of one crop's vector, of the sum of two and of two one behind the other */
+    static const double share[] = {[FW_FLIP_NONE] = 1, [FW_FLIP_SUM] = 0.5, [FW_FLIP_CONCAT] = 0.70710678118654752};
+    memset(out, 0, (size_t)n * step * sizeof *out);
+    for (int i = 0; i < n; i += m->batch) {
+        const int now = n - i < m->batch ? n - i : m->batch;
+        float *rows = out + (size_t)i * step;
+        FW_TRY(run_once(w, crops + (size_t)i * pixels, now, false, rows, step, e));
+        if (m->flip) FW_TRY(run_once(w, crops + (size_t)i * pixels, now, true, rows + (concat ? m->dim : 0), step, e));
+    }
+    for (int i = 0; i < n; i++) {
+        const double length = unit_length(out + (size_t)i * step, (int)step);
+        ok[i] = length > 0;
+        if (norm) norm[i] = (float)(length * share[m->flip]);
+    }
+    return FW_OK;
 }
 
 int fw_embed(fw_embedder_worker *w, const uint8_t *crops, int n, float *out, uint8_t *ok, fw_err *e)
 {
-    const fw_embedder *m = w->m;
-    const size_t pixels = (size_t)m->width * m->height * 3;
-    memset(out, 0, (size_t)n * (size_t)m->dim * sizeof *out);
-    for (int i = 0; i < n; i += m->batch) {
-        const int now = n - i < m->batch ? n - i : m->batch;
-        float *rows = out + (size_t)i * (size_t)m->dim;
-        FW_TRY(run_once(w, crops + (size_t)i * pixels, now, false, rows, e));
-        if (m->flip) FW_TRY(run_once(w, crops + (size_t)i * pixels, now, true, rows, e));
-    }
-    for (int i = 0; i < n; i++) ok[i] = unit_length(out + (size_t)i * (size_t)m->dim, m->dim);
-    return FW_OK;
+    return fw_embed_norm(w, crops, n, out, ok, NULL, e);
 }

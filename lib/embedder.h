@@ -3,7 +3,8 @@
  * Crops are what lib/warp.h makes for the model's template (fw_modeldesc.crop_template): interleaved RGB bytes of
  * exactly input_width x input_height. Colour order, mean and scale are the description's. Embeddings come out in
  * float32 with unit length (or all zeros, see `ok`), in the order of the crops; a row's bytes do not depend on its
- * neighbours, on n or on the number of threads.
+ * neighbours, on n or on the number of threads. Where the description says flip = concat, an embedding is the crop's and
+ * the mirrored crop's, one behind the other.
  */
 #ifndef FW_EMBEDDER_H
 #define FW_EMBEDDER_H
@@ -12,7 +13,7 @@
 
 typedef struct fw_embedder_opts {
     int batch; /* crops per run of the network; 0: 1 on a CPU, where more gains nothing (see embedder.c), else 32 */
-    bool flip; /* add the mirrored crop's embedding before normalising: twice the time, a little more accurate */
+    bool flip; /* flip = none in the description: add the mirrored crop's embedding before normalising: twice the time, a little more accurate */
     const char *provider; /* see fw_model_open; NULL: "cpu" */
 } fw_embedder_opts;
 
@@ -34,5 +35,10 @@ void fw_embedder_worker_close(fw_embedder_worker *w);
 /* crops: n x height x width x 3 bytes. out: n x dim floats. ok: n bytes, 1 where the row is an embedding, 0 where the
  * network answered zeros, infinities or NaN; such a row is filled with zeros and takes part in nothing. */
 int fw_embed(fw_embedder_worker *w, const uint8_t *crops, int n, float *out, uint8_t *ok, fw_err *e) FW_MUST_USE;
+/* The same; norm (n floats) receives the length of each crop's own vector before it was scaled: mean square of the two
+ * when the mirrored crop takes part. Of networks trained with a margin that follows it, it says how good the photo is
+ * (Q. Meng et al., "MagFace: A Universal Representation for Face Recognition and Quality Assessment", CVPR 2021). */
+int fw_embed_norm(fw_embedder_worker *w, const uint8_t *crops, int n, float *out, uint8_t *ok, float *norm,
+                  fw_err *e) FW_MUST_USE;
 
 #endif

@@ -1,4 +1,6 @@
 #include "model.h"
+#include "half.h"
+#include "onnxfile.h"
 
 #include <onnxruntime_c_api.h>
 #include <stdio.h>
@@ -29,8 +31,12 @@ struct fw_runner {
     int batch, height, width; /* current shape; batch 0: none yet */
     float *buffer;
     size_t cap; /* floats in buffer */
+    uint16_t *half;
+    size_t count, half_cap;
     OrtValue *in;
     OrtValue **out;
+    float **wide; /* by output: float16 made float32 */
+    size_t *wide_cap;
 };
 
 /* Turn the library's status into an error with a context; frees the status. */
@@ -72,7 +78,8 @@ int fw_runtime_open(fw_runtime **out, fw_err *e)
     setenv("ORT_DISABLE_TELEMETRY", "1", 0);
     fw_runtime *rt = FW_NEW(fw_runtime);
     rt->api = api;
-    int rc = ort_check(api, api->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "facewash", &rt->env), e, "start", "ONNX Runtime");
+    /* whatever fails comes back as a status too: nothing of it is lost by not printing it a second time */
+    int rc = ort_check(api, api->CreateEnv(ORT_LOGGING_LEVEL_FATAL, "facewash", &rt->env), e, "start", "ONNX Runtime");
     if (!rc) rc = ort_check(api, api->DisableTelemetryEvents(rt->env), e, "start", "ONNX Runtime");
     if (!rc) rc = register_arena(rt, e);
     if (rc)
@@ -97,16 +104,47 @@ const char *fw_runtime_version(void)
 
 /* --- opening a model ---------------------------------------------------------------------------------------------- */
 
+/* Does the installed library have it? Most builds of ONNX Runtime are for CPUs only. */
+static int check_provider(const OrtApi *api, const char *wanted, const char *name, fw_err *e)
+{
+    char **list = NULL;
+    int n = 0;
+    bool found = false;
+    fw_buf all = {0};
+    FW_TRY(ort_check(api, api->GetAvailableProviders(&list, &n), e, "list the providers for model", name));
+    for (int i = 0; i < n; i++) {
+        found |= !strcmp(list[i], wanted);
+        fw_buf_printf(&all, "%s%s", i ? ", " : "", list[i]);
+    }
+    int rc = ort_check(api, api->ReleaseAvailableProviders(list, n), e, "list the providers for model", name);
+    if (!rc && !found)
+        rc = fw_fail(
+            e, FW_EUSAGE,
+            "open model '%s': ONNX Runtime %s as installed has no %s (it has: %s); install a build that has it, or "
+            "use --provider cpu",
+            name, fw_runtime_version(), wanted, all.data ? all.data : "none");
+    fw_buf_free(&all);
+    return rc;
+}
+
 static int add_provider(const OrtApi *api, OrtSessionOptions *o, const char *provider, const char *name, fw_err *e)
 {
     if (!provider || !strcmp(provider, "cpu")) return FW_OK;
     if (strcmp(provider, "cuda"))
         return fw_fail(e, FW_EUSAGE, "open model '%s': unknown provider '%s'; there are cpu and cuda", name, provider);
+    FW_TRY(check_provider(api, "CUDAExecutionProvider", name, e));
     OrtCUDAProviderOptionsV2 *cuda = NULL;
     FW_TRY(ort_check(api, api->CreateCUDAProviderOptions(&cuda), e, "use CUDA for model", name));
     OrtStatus *st = api->SessionOptionsAppendExecutionProvider_CUDA_V2(o, cuda);
     api->ReleaseCUDAProviderOptions(cuda);
-    return ort_check(api, st, e, "use CUDA for model", name);
+    if (!st) return FW_OK;
+    /* the npm and Debian builds list CUDA, but the part that does it is a library of its own */
+    int rc = fw_fail(e, FW_EUSAGE,
+                     "open model '%s' with CUDA: the installed ONNX Runtime %s has no working CUDA provider (%.200s); "
+                     "install libonnxruntime_providers_cuda.so of that version, or use --provider cpu",
+                     name, fw_runtime_version(), api->GetErrorMessage(st));
+    api->ReleaseStatus(st);
+    return rc;
 }
 
 static int set_options(const OrtApi *api, OrtSessionOptions *o, const char *name, fw_err *e)
@@ -129,8 +167,10 @@ static int read_info(fw_model *m, OrtTypeInfo *type, fw_tensor_info *info, fw_er
     size_t rank = 0;
     FW_TRY(ort_check(api, api->CastTypeInfoToTensorInfo(type, &t), e, "inspect model", m->name));
     if (t) FW_TRY(ort_check(api, api->GetTensorElementType(t, &elem), e, "inspect model", m->name));
-    if (elem != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT)
-        return fw_fail(e, FW_EFAIL, "open model '%s': '%s' is not a float32 tensor; convert the model to float32",
+    info->half = elem == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
+    if (elem != ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT && !info->half)
+        return fw_fail(e, FW_EFAIL,
+                       "open model '%s': '%s' is not a float32 or float16 tensor; convert the model to float32",
                        m->name, info->name);
     FW_TRY(ort_check(api, api->GetDimensionsCount(t, &rank), e, "inspect model", m->name));
     if (rank > FW_RANK)
@@ -162,7 +202,24 @@ static int inspect(fw_model *m, bool input, size_t i, fw_tensor_info *info, fw_e
     return rc;
 }
 
-static int inspect_all(fw_model *m, fw_err *e)
+/* Output number i, unless another one is wanted. */
+static int inspect_output(fw_model *m, size_t i, const char *wanted, fw_err *e)
+{
+    const OrtApi *api = m->rt->api;
+    OrtAllocator *alloc = NULL;
+    char *name = NULL;
+    FW_TRY(ort_check(api, api->GetAllocatorWithDefaultOptions(&alloc), e, "inspect model", m->name));
+    FW_TRY(ort_check(api, api->SessionGetOutputName(m->session, i, alloc, &name), e, "inspect model", m->name));
+    const bool skip = wanted && strcmp(name, wanted);
+    FW_TRY(ort_check(api, api->AllocatorFree(alloc, name), e, "inspect model", m->name));
+    if (skip) return FW_OK;
+    fw_tensor_info *info = &m->output[m->outputs++];
+    FW_TRY(inspect(m, false, i, info, e));
+    m->output_names[m->outputs - 1] = info->name;
+    return FW_OK;
+}
+
+static int inspect_all(fw_model *m, const fw_modeldesc *d, fw_err *e)
 {
     const OrtApi *api = m->rt->api;
     size_t inputs = 0, outputs = 0;
@@ -174,11 +231,10 @@ static int inspect_all(fw_model *m, fw_err *e)
     FW_TRY(inspect(m, true, 0, &m->input, e));
     m->output = FW_ARRAY(fw_tensor_info, outputs);
     m->output_names = FW_ARRAY(const char *, outputs);
-    m->outputs = (int)outputs;
-    for (int i = 0; i < m->outputs; i++) {
-        FW_TRY(inspect(m, false, (size_t)i, &m->output[i], e));
-        m->output_names[i] = m->output[i].name;
-    }
+    for (size_t i = 0; i < outputs; i++) FW_TRY(inspect_output(m, i, d->output, e));
+    if (!m->outputs)
+        return fw_fail(e, FW_EUSAGE, "open model '%s': none of its %zu outputs is named '%s', as %s says", m->name,
+                       outputs, d->output, d->path);
     return FW_OK;
 }
 
@@ -214,12 +270,13 @@ int fw_model_open(fw_runtime *rt, const fw_modeldesc *d, const char *provider, f
 {
     *out = NULL;
     FW_TRY(fw_modeldesc_verify(d, e));
+    FW_TRY(fw_onnx_check(d->file, e));
     fw_model *m = FW_NEW(fw_model);
     m->rt = rt;
     m->name = fw_strdup(d->name);
     m->nhwc = d->nhwc;
     int rc = load(m, d, provider, e);
-    if (!rc) rc = inspect_all(m, e);
+    if (!rc) rc = inspect_all(m, d, e);
     if (!rc) rc = check_input(m, d, e);
     if (rc)
         fw_model_close(m);
@@ -275,6 +332,8 @@ int fw_runner_open(fw_model *m, fw_runner **out, fw_err *e)
     fw_runner *r = FW_NEW(fw_runner);
     r->m = m;
     r->out = FW_ARRAY(OrtValue *, m->outputs);
+    r->wide = FW_ARRAY(float *, m->outputs);
+    r->wide_cap = FW_ARRAY(size_t, m->outputs);
     *out = r;
     return FW_OK;
 }
@@ -295,6 +354,10 @@ void fw_runner_close(fw_runner *r)
 {
     if (!r) return;
     release_values(r);
+    for (int i = 0; i < r->m->outputs; i++) fw_free(r->wide[i]);
+    fw_free(r->wide);
+    fw_free(r->wide_cap);
+    fw_free(r->half);
     fw_free(r->buffer);
     fw_free(r->out);
     fw_free(r);
@@ -320,8 +383,12 @@ int fw_runner_input(fw_runner *r, int batch, int height, int width, float **data
         r->cap = count;
     }
     const OrtApi *api = m->rt->api;
-    OrtStatus *st = api->CreateTensorWithDataAsOrtValue(m->rt->cpu, r->buffer, count * sizeof(float), shape, 4,
-                                                        ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &r->in);
+    const bool half = m->input.half;
+    r->count = count;
+    if (half) fw_reserve(&r->half, &r->half_cap, count, sizeof *r->half);
+    OrtStatus *st = api->CreateTensorWithDataAsOrtValue(
+        m->rt->cpu, half ? (void *)r->half : r->buffer, count * (half ? sizeof *r->half : sizeof *r->buffer), shape, 4,
+        half ? ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, &r->in);
     FW_TRY(ort_check(api, st, e, "make the input of model", m->name));
     r->batch = batch;
     r->height = height;
@@ -330,32 +397,61 @@ int fw_runner_input(fw_runner *r, int batch, int height, int width, float **data
     return FW_OK;
 }
 
+/* The shape of output i, and how many values it has. */
+static int shape_of(const fw_runner *r, int i, fw_tensor_info *shape, size_t *count, fw_err *e)
+{
+    const OrtApi *api = r->m->rt->api;
+    OrtTensorTypeAndShapeInfo *t = NULL;
+    size_t rank = 0;
+    FW_TRY(ort_check(api, api->GetTensorTypeAndShape(r->out[i], &t), e, "read output of", r->m->name));
+    int rc = ort_check(api, api->GetDimensionsCount(t, &rank), e, "read output of", r->m->name);
+    if (!rc && rank > FW_RANK) rc = fw_fail(e, FW_EFAIL, "read output of '%s': too many dimensions", r->m->name);
+    if (!rc) rc = ort_check(api, api->GetDimensions(t, shape->dim, rank), e, "read output of", r->m->name);
+    if (!rc) rc = ort_check(api, api->GetTensorShapeElementCount(t, count), e, "read output of", r->m->name);
+    api->ReleaseTensorTypeAndShapeInfo(t);
+    shape->name = r->m->output[i].name;
+    shape->half = r->m->output[i].half;
+    shape->rank = (int)rank;
+    return rc;
+}
+
+static int widen(fw_runner *r, int i, fw_err *e)
+{
+    const OrtApi *api = r->m->rt->api;
+    fw_tensor_info shape;
+    size_t count;
+    void *data;
+    FW_TRY(shape_of(r, i, &shape, &count, e));
+    FW_TRY(ort_check(api, api->GetTensorMutableData(r->out[i], &data), e, "read output of", r->m->name));
+    fw_reserve(&r->wide[i], &r->wide_cap[i], count, sizeof **r->wide);
+    fw_half_to_float(data, r->wide[i], count);
+    return FW_OK;
+}
+
 int fw_runner_run(fw_runner *r, fw_err *e)
 {
     const fw_model *m = r->m;
     const char *input_name = m->input.name;
     if (!r->in) return fw_fail(e, FW_EFAIL, "run model '%s': no input was set", m->name);
+    if (m->input.half) fw_float_to_half(r->buffer, r->half, r->count);
     OrtStatus *st = m->rt->api->Run(m->session, NULL, &input_name, (const OrtValue *const *)&r->in, 1, m->output_names,
                                     (size_t)m->outputs, r->out);
-    return ort_check(m->rt->api, st, e, "run model", m->name);
+    FW_TRY(ort_check(m->rt->api, st, e, "run model", m->name));
+    for (int i = 0; i < m->outputs; i++)
+        if (m->output[i].half) FW_TRY(widen(r, i, e));
+    return FW_OK;
 }
 
 const float *fw_runner_output(const fw_runner *r, int i, fw_tensor_info *shape)
 {
     const OrtApi *api = r->m->rt->api;
-    OrtTensorTypeAndShapeInfo *t = NULL;
-    float *data = NULL;
-    size_t rank = 0;
-    if (i < 0 || i >= r->m->outputs || !r->out[i]) return NULL;
+    void *data = NULL;
+    size_t count;
     fw_err e = {0};
-    int rc = ort_check(api, api->GetTensorMutableData(r->out[i], (void **)&data), &e, "read output of", r->m->name);
-    if (!shape || rc) return rc ? NULL : data;
-    rc = ort_check(api, api->GetTensorTypeAndShape(r->out[i], &t), &e, "read output of", r->m->name);
-    if (!rc) rc = ort_check(api, api->GetDimensionsCount(t, &rank), &e, "read output of", r->m->name);
-    if (!rc && rank <= FW_RANK)
-        rc = ort_check(api, api->GetDimensions(t, shape->dim, rank), &e, "read output of", r->m->name);
-    if (t) api->ReleaseTensorTypeAndShapeInfo(t);
-    shape->name = r->m->output[i].name;
-    shape->rank = (int)rank;
-    return rc || rank > FW_RANK ? NULL : data;
+    if (i < 0 || i >= r->m->outputs || !r->out[i]) return NULL;
+    if (r->m->output[i].half)
+        data = r->wide[i];
+    else if (ort_check(api, api->GetTensorMutableData(r->out[i], &data), &e, "read output of", r->m->name))
+        return NULL;
+    return shape && shape_of(r, i, shape, &count, &e) ? NULL : data;
 }

@@ -172,6 +172,14 @@ static const char *set_mean(fw_modeldesc *d, void *field, const char *text)
     return n == 1 || n == 3 ? NULL : "is not one number or three";
 }
 
+static const char *set_std(fw_modeldesc *d, void *field, const char *text)
+{
+    const char *wrong = set_mean(d, field, text);
+    for (int i = 0; !wrong && i < 3; i++)
+        if (((float *)field)[i] <= 0) wrong = "is not above 0";
+    return wrong;
+}
+
 /* The number of levels is stated twice, by strides and by anchors; whichever comes second must agree. */
 static const char *set_levels(fw_modeldesc *d, int n)
 {
@@ -243,6 +251,7 @@ static const key KEYS[] = {
     {"thresholds", set_thresholds, FIELD(thresholds)},
     {"pyramid", set_unit, FIELD(pyramid)},
     {"min_face", set_int, FIELD(min_face)},
+    {"std", set_std, FIELD(std)},
     {"output", set_text, FIELD(output)},
     {"get", set_text, FIELD(get)},
     {"flip", set_flip, FIELD(flip)},
@@ -385,7 +394,8 @@ static void complete(fw_modeldesc *d, float anchor_base)
     if (!d->get) d->get = fw_strdup("");
     if (!d->five) d->five = fw_strdup("");
     if (d->task == FW_TASK_LANDMARKS && d->range[0] == d->range[1]) d->range[1] = 1;
-    if (!d->crop_template && (d->task == FW_TASK_DETECT || d->task == FW_TASK_LANDMARKS)) d->crop_template = fw_strdup("");
+    if (!d->crop_template && (d->task == FW_TASK_DETECT || d->task == FW_TASK_LANDMARKS))
+        d->crop_template = fw_strdup("");
     for (int l = 0; l < d->levels; l++)
         for (int a = 0; a < d->anchor_count[l]; a++) d->anchor[l][a] *= anchor_base;
 }
@@ -449,8 +459,8 @@ int fw_modeldesc_verify(const fw_modeldesc *d, fw_err *e)
 void fw_modeldesc_free(fw_modeldesc *d)
 {
     if (!d) return;
-    char *texts[] = {d->path, d->name, d->file, d->source, d->licence, d->decoder,
-                     d->crop_template, d->part[0].file, d->part[1].file, d->output, d->get, d->five};
+    char *texts[] = {d->path,          d->name,         d->file,         d->source, d->licence, d->decoder,
+                     d->crop_template, d->part[0].file, d->part[1].file, d->output, d->get,     d->five};
     for (size_t i = 0; i < FW_COUNT(texts); i++) fw_free(texts[i]);
     fw_free(d);
 }

@@ -17,6 +17,7 @@
  *   layout            nchw | nhwc                  (default nchw)
  *   channels          rgb | bgr                    (default rgb)
  *   mean, scale       input = (pixel - mean) * scale, pixel 0..255; mean: one value or three in the order of `channels`
+ *   std               what each channel is divided by after that, one value or three (default 1)
  *   decoder           embed: embedding;  detect: retinaface | scrfd | yunet | mtcnn (lib/detector.h);
  *                     landmarks: points;  quality: score
  *   get               how to get the file, when `make models` does not; such a model may be missing
@@ -74,7 +75,7 @@ typedef struct fw_modeldesc {
     int input_width, input_height; /* 0: any multiple of stride */
     int stride;
     bool nhwc, bgr;
-    float mean[3], scale;
+    float mean[3], scale, std[3]; /* std 0: 1 */
     char *decoder, *crop_template; /* "" when not stated */
     float point[10];               /* template = points */
     float box_margin;              /* template = box */

@@ -58,7 +58,8 @@ static const fw_taps *taps_get(fw_planar *p, int axis, int in, int out)
 
 void fw_planar_init(fw_planar *p, const fw_modeldesc *d)
 {
-    *p = (fw_planar){.nhwc = d->nhwc, .bgr = d->bgr, .scale = d->scale};
+    *p = (fw_planar){.nhwc = d->nhwc, .bgr = d->bgr};
+    for (int i = 0; i < 3; i++) p->scale[i] = d->std[i] > 0 ? d->scale / d->std[i] : d->scale;
     memcpy(p->mean, d->mean, sizeof p->mean);
 }
 
@@ -83,7 +84,7 @@ static lane lane_of(const fw_planar *p, int c, float *out, int x, int y, int W, 
     const int k = p->bgr ? 2 - c : c;
     const size_t pixel = (size_t)y * W + x;
     float *at = p->nhwc ? out + pixel * 3 + k : out + (size_t)k * W * H + pixel;
-    return (lane){at, p->nhwc ? 3 : 1, p->mean[k], p->scale};
+    return (lane){at, p->nhwc ? 3 : 1, p->mean[k], p->scale[k]};
 }
 
 static void put_bytes(lane l, const uint8_t *restrict in, int n)

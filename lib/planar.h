@@ -11,7 +11,7 @@
 
 typedef struct fw_planar {
     bool nhwc, bgr;
-    float mean[3], scale; /* value = (pixel - mean[channel of the network]) * scale */
+    float mean[3], scale[3]; /* value = (pixel - mean[channel of the network]) * scale[the same] */
     /* scratch, kept between calls */
     struct fw_taps *taps[2]; /* across, down */
     float *row;

@@ -55,19 +55,20 @@ _facewash() {
             compopt -o nospace 2>/dev/null
             ;;
         --format) candidates="csv json" ;;
+        --provider) candidates="cpu cuda" ;;
         --model) candidates=$("$program" models 2>/dev/null | sed -n 's/^\([a-z0-9_]*\)  *embed .*/\1/p') ;;
         --threads | --memory | --max-bad | --shard) return ;;
         *)
             if [[ $word == -* ]]; then
                 candidates="--input --work --benchmark --config --set --export --out --format --all --force --json --shard
-                    --pairs --max-bad --memory --wait --dry-run --model --threads --quiet --verbose --help --version"
+                    --pairs --max-bad --memory --wait --dry-run --model --provider --faces --threads --quiet --verbose --help --version"
             elif [ "${#words[@]}" -le 2 ]; then
                 candidates=$(_facewash_words "$program")
             else
                 case ${words[1]} in
                     help) candidates="$(_facewash_words "$program") settings" ;;
                     eval) candidates=verification ;;
-                    models) candidates="list check" ;;
+                    models) candidates="list check add" ;;
                 esac
             fi
             ;;

@@ -16,7 +16,7 @@ typedef struct fw_args {
     uint64_t seed; /* of that draw */
     int models;    /* how many --model were given */
     int shard;     /* -1: all */
-    bool all, force, json, quiet, dry;
+    bool all, force, json, quiet, dry, faces;
     char **rest; /* positional arguments behind the subcommand */
     int nrest;
 } fw_args;

@@ -56,7 +56,8 @@ static int load_detector(fw_task *t, state *s, const fw_modeldesc *desc, fw_err 
                              .threshold = (float)c->detect_threshold,
                              .nms_iou = (float)c->detect_nms_iou,
                              .tile = (int)c->detect_tile,
-                             .max_faces = s->max};
+                             .max_faces = s->max,
+                             .provider = c->run_provider};
     if (s->detectors == DETECTORS)
         return fw_fail(e, FW_EUSAGE, "detect.model = %s: at most %d detectors", c->detect_model, DETECTORS);
     const int k = s->detectors++;

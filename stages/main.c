@@ -28,7 +28,8 @@ static const fw_command commands[] = {
     {"apply", "--work DIR [--decisions FILE]...", "let what curators decided take effect", fw_cmd_apply},
     {"selftest", "--work DIR [--set selftest.rate=0.1] [--json]",
      "plant known noise into a copy of the labels, and say what is found", fw_cmd_selftest},
-    {"models", "[list|check]", "model descriptions, and whether their files are there and intact", fw_cmd_models},
+    {"models", "[list | check [--faces] | add FILE [--out INI]]",
+     "model descriptions: list, check, or make one for a network file by trying it on photos", fw_cmd_models},
     {"doctor", "[--work DIR]", "check libraries, models, CPU, disk and limits", fw_cmd_doctor},
     {"gc", "--work DIR [--dry-run]", "remove results that no current plan reaches", fw_cmd_gc},
     {"help", "[COMMAND|STAGE|settings]", "this, or the settings with their live values", cmd_help},
@@ -52,7 +53,9 @@ enum {
     OPT_DECISIONS,
     OPT_SAMPLE,
     OPT_SEED,
-    OPT_MODEL
+    OPT_MODEL,
+    OPT_PROVIDER,
+    OPT_FACES
 };
 
 static const struct option options[] = {{"input", required_argument, NULL, 'i'},
@@ -76,6 +79,8 @@ static const struct option options[] = {{"input", required_argument, NULL, 'i'},
                                         {"decisions", required_argument, NULL, OPT_DECISIONS},
                                         {"sample", required_argument, NULL, OPT_SAMPLE},
                                         {"seed", required_argument, NULL, OPT_SEED},
+                                        {"faces", no_argument, NULL, OPT_FACES},
+                                        {"provider", required_argument, NULL, OPT_PROVIDER},
                                         {"threads", required_argument, NULL, 't'},
                                         {"quiet", no_argument, NULL, 'q'},
                                         {"verbose", no_argument, NULL, 'v'},
@@ -122,7 +127,8 @@ static void print_usage(FILE *to)
     for (size_t i = 0; fw_stages[i]; i++) fprintf(to, " %s", fw_stages[i]->name);
     fprintf(to,
             "\n\nSRC is dir:FOLDER, list:FILE (path TAB label), or a bare path.\n"
-            "options: --config FILE  --set NAME=VALUE  --threads N  --memory SIZE  --max-bad SHARE  --wait  --quiet  "
+            "options: --config FILE  --set NAME=VALUE  --threads N  --provider cpu|cuda  --memory SIZE  --max-bad "
+            "SHARE  --wait  --quiet  "
             "--verbose\n"
             "exit codes: 0 done, 1 failed, 2 usage or config, 3 too many bad images, 75 try again, 130 interrupted\n");
 }
@@ -231,6 +237,8 @@ static int take_option(fw_args *a, int opt, char *arg, fw_err *e)
         return fw_conf_set(a->conf, "run.max_bad", arg, "--max-bad", e);
     case OPT_MODEL:
         return take_model(a, arg, e);
+    case OPT_PROVIDER:
+        return fw_conf_set(a->conf, "run.provider", arg, "--provider", e);
     case OPT_WAIT:
         return fw_conf_set(a->conf, "run.wait", "yes", "--wait", e);
     case OPT_BENCHMARK:
@@ -265,6 +273,9 @@ static int take_option(fw_args *a, int opt, char *arg, fw_err *e)
         return FW_OK;
     case OPT_JSON:
         a->json = true;
+        return FW_OK;
+    case OPT_FACES:
+        a->faces = true;
         return FW_OK;
     case OPT_DRY:
         a->dry = true;

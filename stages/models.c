@@ -1,8 +1,9 @@
-/* models: which model descriptions there are, and whether their network files are there and intact. */
+/* models: which model descriptions there are, whether their network files are there and intact, and whether what they
+ * say of the input is right. */
 #include "../lib/file.h"
 #include "../lib/modeldesc.h"
 #include "../lib/paths.h"
-#include "command.h"
+#include "models_try.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +20,7 @@ static void show(const char *ini, const char *name, const char *models, bool che
     fw_modeldesc *d = NULL;
     fw_err e = {0};
     int rc = fw_modeldesc_read(ini, models, &d, &e);
+    const bool extra = rc && strstr(e.msg, "models-extra"); /* its `get`: not part of the default set-up */
     if (!rc && check) rc = fw_modeldesc_verify(d, &e);
     if (d)
         printf("%-20s %-7s %-9s %s\n", d->name, task_name(d->task),
@@ -27,11 +29,11 @@ static void show(const char *ini, const char *name, const char *models, bool che
                        : "there",
                d->file);
     else
-        printf("%-20s %-7s %-9s\n", name, "-", "missing");
+        printf("%-20s %-7s %-9s\n", name, "-", extra ? "not here" : "missing");
     if (d && *d->source)
         printf("%20s   from %s, licence: %s\n", "", d->source, *d->licence ? d->licence : "not stated");
     if (rc) printf("%20s   %s\n", "", e.msg);
-    *bad += rc != FW_OK;
+    *bad += rc != FW_OK && !extra;
     fw_modeldesc_free(d);
 }
 
@@ -60,11 +62,32 @@ static int show_all(const char *folder, bool check, fw_err *e)
     return FW_OK;
 }
 
+/* The embedders of embed.model, or those that --model names. */
+static int check_faces(const fw_args *a, fw_err *e)
+{
+    char *name;
+    int rc = FW_OK;
+    for (size_t i = 0; !rc && (name = fw_conf_item(a->conf, "embed.model", i)); i++) {
+        fw_modeldesc *d = NULL;
+        char *ini = fw_model_ini(name, e), *models = fw_models_dir();
+        rc = ini ? fw_modeldesc_read(ini, models, &d, e) : e->code;
+        if (!rc) rc = fw_models_check_faces(a, d, e);
+        fw_modeldesc_free(d);
+        fw_free(models);
+        fw_free(ini);
+        fw_free(name);
+    }
+    return rc;
+}
+
 int fw_cmd_models(const fw_args *a, fw_err *e)
 {
-    bool check = a->nrest && !strcmp(a->rest[0], "check");
-    if (a->nrest > 1 || (a->nrest && !check && strcmp(a->rest[0], "list")))
-        return fw_fail(e, FW_EUSAGE, "models: expected `facewash models [list|check]`");
+    const char *what = a->nrest ? a->rest[0] : "list";
+    const bool check = !strcmp(what, "check");
+    if (a->nrest == 2 && !strcmp(what, "add")) return fw_models_add(a, a->rest[1], e);
+    if (a->nrest > 1 || (!check && strcmp(what, "list")))
+        return fw_fail(e, FW_EUSAGE, "models: expected `facewash models [list|check [--faces]|add FILE]`");
+    if (check && a->faces) return check_faces(a, e);
     char *share = fw_share_dir(e);
     if (!share) return e->code;
     char *folder = fw_format("%s/configs/models", share);

@@ -1,6 +1,6 @@
 /* SCRFD and YuNet, on generated networks with their outputs and answers that are known: one face on each level, and all
- * other cells below the threshold. The published weights are not free to ship, so this is what stands for them. Also what a
- * detector without landmarks is completed with, tiles, and five points that are not a face's. */
+ * other cells below the threshold. The published weights are not free to ship, so this is what stands for them. Also
+ * what a detector without landmarks is completed with, tiles, and five points that are not a face's. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -85,8 +85,8 @@ static void assert_box(const fw_face *f, float x0, float y0, float x1, float y1)
 
 enum { ANCHORS = 2 };
 
-/* Level l: the face is the second anchor of the last but one cell of the first row; score .9 - .1 l, distances 1, 1, .5,
- * .25 strides, landmark k at .1 k - .5 strides. */
+/* Level l: the face is the second anchor of the last but one cell of the first row; score .9 - .1 l, distances 1, 1,
+ * .5, .25 strides, landmark k at .1 k - .5 strides. */
 static fw_modeldesc scrfd(bool marks, bool rank3, int spare)
 {
     tiny_onnx o = {0};
@@ -168,9 +168,9 @@ static void test_other_outputs(void **state)
 
 /* --- YuNet --- */
 
-/* Level l: the face is in the last cell of the second row; cls .81, obj 1 - .19 l; centre half a stride right of the cell's
- * point and a quarter above it; e^.5 by e^1 strides large; landmark k at .2 k strides. cls and obj above 1 and below 0, as
- * the network gives them, are cut. `named`: the outputs carry the published names, in another order. */
+/* Level l: the face is in the last cell of the second row; cls .81, obj 1 - .19 l; centre half a stride right of the
+ * cell's point and a quarter above it; e^.5 by e^1 strides large; landmark k at .2 k strides. cls and obj above 1 and
+ * below 0, as the network gives them, are cut. `named`: the outputs carry the published names, in another order. */
 static fw_modeldesc yunet(bool named)
 {
     static const char *const name[] = {"cls", "obj", "bbox", "kps"};
@@ -208,8 +208,7 @@ static void test_yunet(void **state)
             const float cx = (col + 0.5f) * s, cy = 0.75f * s, bw = expf(0.5f) * s / 2, bh = expf(1) * s / 2;
             assert_float_equal(f[l].score, sqrt(0.81 * (l ? 1 - 0.19 * l : 1)), 1e-6);
             assert_box(&f[l], cx - bw, fmaxf(0, cy - bh), fminf(SIDE - 1, cx + bw), fminf(SIDE - 1, cy + bh));
-            for (int k = 0; k < 10; k++)
-                assert_float_equal(f[l].landmark[k], ((k % 2 ? 1 : col) + 0.2 * k) * s, 1e-3);
+            for (int k = 0; k < 10; k++) assert_float_equal(f[l].landmark[k], ((k % 2 ? 1 : col) + 0.2 * k) * s, 1e-3);
         }
     }
 }
@@ -249,15 +248,17 @@ static void test_five(void **state)
     fw_five_take(&five, point, out);
     const float want[10] = {77, 78, 89, 90, 60, 61, 96, 97, 108, 109};
     for (int i = 0; i < 10; i++) assert_float_equal(out[i], want[i], 0);
-    const char *bad[] = {"", "1;2;3;4", "1;2;3;4;68", "1;2;3;4;5;6", "5-4;1;2;3;4", "1;2;x;4;5", "-1;2;3;4;5", "1-;2;3;4;5"};
+    const char *bad[] = {"",          "1;2;3;4",    "1;2;3;4;68", "1;2;3;4;5;6", "5-4;1;2;3;4",
+                         "1;2;x;4;5", "-1;2;3;4;5", "1-;2;3;4;5"};
     for (size_t i = 0; i < FW_COUNT(bad); i++) assert_false(fw_five_parse(bad[i], 68, &five));
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_scrfd), cmocka_unit_test(test_scrfd_without_landmarks), cmocka_unit_test(test_other_outputs),
-        cmocka_unit_test(test_yunet), cmocka_unit_test(test_sanity),                  cmocka_unit_test(test_five),
+        cmocka_unit_test(test_scrfd),         cmocka_unit_test(test_scrfd_without_landmarks),
+        cmocka_unit_test(test_other_outputs), cmocka_unit_test(test_yunet),
+        cmocka_unit_test(test_sanity),        cmocka_unit_test(test_five),
     };
     return cmocka_run_group_tests_name("decoders", tests, start, stop);
 }

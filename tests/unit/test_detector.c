@@ -215,6 +215,30 @@ static void test_border_look(void **state)
     fw_image_free(&im);
 }
 
+/* Tiles of 64 on a photo of 150: a face that the first look, at 64, cannot see; one that the tiles cut, seen whole in
+ * another; one found twice; one larger than the overlap, which tiles leave to the first look. */
+static void test_tiles(void **state)
+{
+    FW_UNUSED(state);
+    fw_modeldesc d = drawn(2);
+    fw_image im = canvas(150, 150);
+    fw_face f[8];
+    const fw_detector_opts off = {.size = 64, .second_size = -1}, on = {.size = 64, .second_size = -1, .tile = 64};
+    d.anchor[0][0] = 12; /* tiles begin at 0, 48, 86 */
+    dot(&im, 86 + 32, 48 + 24, 204, 0);
+    dot(&im, 86 + 56, 86 + 56, 255, 0);
+    dot(&im, 48, 0, 230, 0); /* cell (0, 0) of a tile, cell (6, 0) of the first: at 55.5 from 0, inside both */
+    assert_int_equal(detect(&d, &off, &im, f, 8, NULL), 0);
+    assert_int_equal(detect(&d, &on, &im, f, 8, NULL), 3);
+    assert_box(&f[0], 86 + 57.5f, 86 + 57.5f, 149, 149); /* at the photo's own edge: not cut off */
+    assert_box(&f[1], 49.5f, 1.5f, 61.5f, 13.5f);
+    assert_box(&f[2], 86 + 33.5f, 48 + 25.5f, 86 + 45.5f, 48 + 37.5f);
+    d.anchor[0][0] = 20; /* larger than the overlap of 16 */
+    assert_int_equal(detect(&d, &on, &im, f, 8, NULL), 1);
+    assert_box(&f[0], 86 + 53.5f, 86 + 53.5f, 149, 149); /* what is left of it is small */
+    fw_image_free(&im);
+}
+
 static void open_fails(const fw_modeldesc *d, const char *what)
 {
     fw_err e = {0};
@@ -374,10 +398,10 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_geometry), cmocka_unit_test(test_suppression), cmocka_unit_test(test_shrunk),
-        cmocka_unit_test(test_looks),    cmocka_unit_test(test_border_look), cmocka_unit_test(test_open_errors),
-        cmocka_unit_test(test_target),   cmocka_unit_test(test_real_photos), cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_geometry),    cmocka_unit_test(test_suppression), cmocka_unit_test(test_shrunk),
+        cmocka_unit_test(test_looks),       cmocka_unit_test(test_border_look), cmocka_unit_test(test_tiles),
+        cmocka_unit_test(test_open_errors), cmocka_unit_test(test_target),      cmocka_unit_test(test_real_photos),
+        cmocka_unit_test(test_sizes),       cmocka_unit_test(test_threads),
     };
     return cmocka_run_group_tests_name("detector", tests, start, stop);
 }

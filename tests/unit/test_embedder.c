@@ -104,6 +104,50 @@ static void test_pixels(void **state)
     }
 }
 
+/* flip of the description: none leaves it to the setting, sum joins without it, concat puts one behind the other; and
+ * the length before normalising is that of a crop's own vector. Per channel, `std` divides. */
+static void test_flip_and_norm(void **state)
+{
+    FW_UNUSED(state);
+    uint8_t crop[DIM], ok;
+    float plain[DIM], sum[DIM], both[2 * DIM], norm, mirrored[DIM];
+    fw_rng rng = {3};
+    fw_err e = {0};
+    fw_embedder *m;
+    fw_embedder_worker *w;
+    for (size_t i = 0; i < sizeof crop; i++) crop[i] = (uint8_t)fw_rng_below(&rng, 256);
+    fw_modeldesc d = flat(-1, false);
+    for (int flip = 0; flip < 3; flip++) {
+        float *out = flip == FW_FLIP_CONCAT ? both : flip == FW_FLIP_SUM ? sum : plain;
+        double length = 0;
+        d.flip = (enum fw_model_flip)flip;
+        if (fw_embedder_open(rt, &d, NULL, &m, &e)) fail_msg("%s", e.msg);
+        assert_int_equal(fw_embedder_dim(m), flip == FW_FLIP_CONCAT ? 2 * DIM : DIM);
+        if (fw_embedder_worker_open(m, &w, &e)) fail_msg("%s", e.msg);
+        if (fw_embed_norm(w, crop, 1, out, &ok, &norm, &e)) fail_msg("%s", e.msg);
+        for (int i = 0; i < DIM; i++) length += pow(pixel(&d, crop, i / (W * H), i % (W * H) / W, i % W), 2);
+        if (flip != FW_FLIP_SUM) assert_float_equal(norm, sqrt(length), 1e-3); /* the mirrored one has the same */
+        fw_embedder_worker_close(w);
+        fw_embedder_close(m);
+    }
+    expect(&d, crop, false, plain);
+    expect(&d, crop, true, sum);
+    for (int i = 0; i < DIM; i++) {
+        const int x = i % W;
+        mirrored[i] = plain[i - x + W - 1 - x];
+        assert_float_equal(both[i], plain[i] / sqrt(2), 1e-6);
+        assert_float_equal(both[DIM + i], mirrored[i] / sqrt(2), 1e-6);
+    }
+    d.flip = FW_FLIP_NONE;
+    d.std[0] = d.std[1] = d.std[2] = 4; /* cancels when normalised */
+    embed(&d, NULL, crop, 1, mirrored, &ok);
+    for (int i = 0; i < DIM; i++) assert_float_equal(mirrored[i], plain[i], 1e-6);
+    d.std[2] = 1; /* of which blue is now four times the rest */
+    embed(&d, NULL, crop, 1, mirrored, &ok);
+    for (int i = 0; i < W * H; i++)
+        assert_float_equal(mirrored[2 * W * H + i] * plain[0], 4 * plain[2 * W * H + i] * mirrored[0], 1e-4);
+}
+
 static void test_no_direction(void **state)
 {
     FW_UNUSED(state);
@@ -182,10 +226,8 @@ static void test_shipped(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pixels),
-        cmocka_unit_test(test_no_direction),
-        cmocka_unit_test(test_open_errors),
-        cmocka_unit_test(test_shipped),
+        cmocka_unit_test(test_pixels),      cmocka_unit_test(test_flip_and_norm), cmocka_unit_test(test_no_direction),
+        cmocka_unit_test(test_open_errors), cmocka_unit_test(test_shipped),
     };
     return cmocka_run_group_tests_name("embedder", tests, start, stop);
 }

@@ -282,7 +282,7 @@ static void test_open_errors(void **state)
     fw_runtime *rt;
     fw_modeldesc d;
     assert_int_equal(fw_runtime_open(&rt, &e), FW_OK);
-    open_fails(rt, two_outputs((int64_t[]){1, 3, 8, 8}, 11, &d), NULL, FW_EFAIL, "not a float32 tensor");
+    open_fails(rt, two_outputs((int64_t[]){1, 3, 8, 8}, 11, &d), NULL, FW_EFAIL, "not a float32 or float16 tensor");
     fw_free(d.file);
     open_fails(rt, two_outputs((int64_t[]){1, 4, 8, 8}, 1, &d), NULL, FW_EUSAGE, "3 channels");
     fw_free(d.file);
@@ -294,9 +294,132 @@ static void test_open_errors(void **state)
     open_fails(rt, &d, NULL, FW_EFAIL, "make models");
     assert_true(tiny_text(d.file, "not a network"));
     assert_int_equal(fw_sha256_file(d.file, d.sha256, &e), FW_OK);
-    open_fails(rt, &d, NULL, FW_EFAIL, "load model");
+    open_fails(rt, &d, NULL, FW_EFAIL, "not an ONNX network");
     fw_free(d.file);
     fw_runtime_close(rt);
+}
+
+/* float16 in and out: what goes in comes out as the nearest half float, twice it for z. And one output of two, by name.
+ */
+static void test_half(void **state)
+{
+    FW_UNUSED(state);
+    fw_err e = {0};
+    fw_runtime *rt;
+    fw_modeldesc d;
+    fw_model *m;
+    fw_runner *r;
+    float *x;
+    assert_int_equal(fw_runtime_open(&rt, &e), FW_OK);
+    two_outputs((int64_t[]){-1, 3, 2, 2}, 10, &d);
+    d.input_width = d.input_height = 2;
+    d.output = (char *)"z";
+    if (fw_model_open(rt, &d, NULL, &m, &e)) fail_msg("%s", e.msg);
+    assert_int_equal(fw_model_outputs(m), 1);
+    assert_string_equal(fw_model_output(m, 0)->name, "z");
+    assert_int_equal(fw_runner_open(m, &r, &e), FW_OK);
+    for (int batch = 1; batch < 4; batch++) {
+        fw_tensor_info shape;
+        assert_int_equal(fw_runner_input(r, batch, 2, 2, &x, &e), FW_OK);
+        for (int i = 0; i < 12 * batch; i++) x[i] = (float)i / 7;
+        if (fw_runner_run(r, &e)) fail_msg("%s", e.msg);
+        const float *z = fw_runner_output(r, 0, &shape);
+        assert_int_equal(shape.dim[0], batch);
+        for (int i = 0; i < 12 * batch; i++) assert_float_equal(z[i], 2 * (i / 7.0), 2 * (i / 7.0) / 1024 + 1e-6);
+    }
+    fw_runner_close(r);
+    fw_model_close(m);
+    d.output = (char *)"nothing";
+    open_fails(rt, &d, NULL, FW_EUSAGE, "none of its 2 outputs is named 'nothing'");
+    d.output = NULL;
+    fw_runtime_close(rt);
+    fw_free(d.file);
+}
+
+static void write_bytes(fw_modeldesc *d, const fw_buf *b)
+{
+    FILE *f = fopen(d->file, "wb");
+    assert_true(f && fwrite(b->data, 1, b->len, f) == b->len && !fclose(f));
+    assert_int_equal(fw_sha256_file(d->file, d->sha256, NULL), FW_OK);
+}
+
+/* A network with one tensor of weights that is not what it says. */
+static void hostile(fw_modeldesc *d, int64_t dim, const char *external, size_t raw)
+{
+    tiny_onnx o = {0};
+    fw_buf t = {0}, entry = {0};
+    tiny_node(&o, "Relu", (const char *const[3]){"x"}, "y", NULL, 0, NULL);
+    tiny_value(&o, 11, "x", 1, 4, (int64_t[]){1, 3, 8, 8});
+    tiny_value(&o, 12, "y", 1, 4, (int64_t[]){1, 3, 8, 8});
+    for (int i = 0; i < 4; i++) pb_int(&t, 1, dim);
+    pb_int(&t, 2, 1);
+    pb_text(&t, 8, "weights");
+    if (external) {
+        pb_text(&entry, 1, "location");
+        pb_text(&entry, 2, external);
+        pb_message(&t, 13, &entry);
+        pb_int(&t, 14, 1);
+    } else {
+        char *zeros = fw_alloc(raw, 1);
+        pb_bytes(&t, 9, zeros, raw);
+        fw_free(zeros);
+    }
+    pb_message(&o.graph, 5, &t);
+    assert_true(tiny_save(&o, d->file, d->sha256));
+}
+
+static void test_hostile(void **state)
+{
+    FW_UNUSED(state);
+    fw_err e = {0};
+    fw_runtime *rt;
+    fw_modeldesc d;
+    assert_int_equal(fw_runtime_open(&rt, &e), FW_OK);
+    two_outputs((int64_t[]){1, 3, 8, 8}, 1, &d);
+    d.input_width = d.input_height = 8;
+    hostile(&d, 2, "../../../etc/passwd", 0);
+    open_fails(rt, &d, NULL, FW_EFAIL, "the weights 'weights' lie in another file");
+    hostile(&d, 1 << 20, NULL, 64); /* 2^80 values */
+    open_fails(rt, &d, NULL, FW_EFAIL, "claim 18446744073709551615 values but hold 64 bytes");
+    hostile(&d, 100, NULL, 64);
+    open_fails(rt, &d, NULL, FW_EFAIL, "claim 100000000 values but hold 64 bytes");
+    hostile(&d, -1, NULL, 64);
+    open_fails(rt, &d, NULL, FW_EFAIL, "claim ");
+    /* an operator that nobody has */
+    tiny_onnx o = {0};
+    tiny_node(&o, "Frobnicate", (const char *const[3]){"x"}, "y", NULL, 0, NULL);
+    tiny_value(&o, 11, "x", 1, 4, (int64_t[]){1, 3, 8, 8});
+    tiny_value(&o, 12, "y", 1, 4, (int64_t[]){1, 3, 8, 8});
+    assert_true(tiny_save(&o, d.file, d.sha256));
+    open_fails(rt, &d, NULL, FW_EFAIL, "Frobnicate");
+    /* every prefix of a network is refused in words, and some bit flips are as well: never a crash */
+    fw_free(d.file);
+    two_outputs((int64_t[]){1, 3, 8, 8}, 1, &d);
+    d.input_width = d.input_height = 8;
+    FILE *f = fopen(d.file, "rb");
+    char bytes[1024];
+    const size_t n = fread(bytes, 1, sizeof bytes, f);
+    fclose(f);
+    fw_model *m;
+    for (size_t cut = 0; cut < n; cut += 3) {
+        e = (fw_err){0};
+        write_bytes(&d, &(fw_buf){.data = bytes, .len = cut});
+        if (!fw_model_open(rt, &d, NULL, &m, &e))
+            fw_model_close(m); /* what is cut off need not be missed: the version of an operator set */
+        else
+            assert_true(e.msg[0] != 0);
+    }
+    fw_rng rng = {5};
+    for (int i = 0; i < 200; i++) {
+        char changed[1024];
+        memcpy(changed, bytes, n);
+        changed[fw_rng_below(&rng, n)] ^= (char)(1 << fw_rng_below(&rng, 8));
+        e = (fw_err){0};
+        write_bytes(&d, &(fw_buf){.data = changed, .len = n});
+        if (!fw_model_open(rt, &d, NULL, &m, &e)) fw_model_close(m);
+    }
+    fw_runtime_close(rt);
+    fw_free(d.file);
 }
 
 static void test_fixed_shape(void **state)
@@ -372,7 +495,7 @@ int main(void)
         cmocka_unit_test(test_sha256),      cmocka_unit_test(test_desc_embed),  cmocka_unit_test(test_desc_detect),
         cmocka_unit_test(test_desc_errors), cmocka_unit_test(test_desc_file),   cmocka_unit_test(test_shipped),
         cmocka_unit_test(test_run),         cmocka_unit_test(test_open_errors), cmocka_unit_test(test_fixed_shape),
-        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_threads),     cmocka_unit_test(test_half),        cmocka_unit_test(test_hostile),
     };
     return cmocka_run_group_tests_name("model", tests, make_dir, drop_dir);
 }
