@@ -13,8 +13,8 @@
 enum { IN_STATUS, IN_SIZE, IN_LANDMARK, IN_TARGET, IN_BOX, IN_POINTS };
 enum { STATUS, MATRIX, CROP };
 
-static const char *const inputs[] = {"detect.status", "detect.size", "detect.landmark",
-                                     "detect.target", "detect.box",  "detect.points",   NULL};
+static const char *const inputs[] = {"detect.status", "detect.size", "detect.landmark", "detect.target", "detect.box",
+                                     "detect.points", NULL};
 static const fw_output outputs[] = {
     [STATUS] = {"align.status", FW_U8, 1, FW_ONE,
                 "enum fw_align_status: 0 none, 1 landmarks, 2 mirrored, 3 centre, 4 as is, 5 box"},
@@ -108,6 +108,19 @@ static int image_align(fw_task *t, fw_item *it, fw_err *e)
     FW_TRY(fw_jpeg_encode(crop, s->frame.width, s->frame.height, (int)t->conf->align_jpeg, jpeg, e));
     fw_out_blob(t, it, CROP, jpeg->data, jpeg->len);
     return FW_OK;
+}
+
+bool fw_align_matrix(const fw_frame *f, enum fw_align_status status, const int32_t size[2], const float *box,
+                     const float *landmark, float m[6])
+{
+    float points[10];
+    if (status == FW_ALIGN_AS_IS || status == FW_ALIGN_CENTRE) {
+        fw_frame_whole(f, size, status == FW_ALIGN_CENTRE ? FW_ALIGN_BORDER : 0, m);
+        return true;
+    }
+    if (!box || !landmark) return false;
+    if (status == FW_ALIGN_BOX) fw_landmarks_of_box(box, points), landmark = points;
+    return fw_frame_face(f, size, box, landmark, m) != FW_FIT_DEGENERATE;
 }
 
 const fw_stage fw_stage_align = {

@@ -17,4 +17,11 @@ enum fw_align_status {
                            cannot be a face's: mirrored, eyes in one point, eyes below the mouth */
 };
 
+#include "../lib/frame.h"
+
+/* The transform to another frame, of a face that align brought into its own: `box` and `landmark` are the target face's
+ * (NULL: none). False: they say nothing in that frame. */
+bool fw_align_matrix(const fw_frame *f, enum fw_align_status status, const int32_t size[2], const float *box,
+                     const float *landmark, float m[6]);
+
 #endif

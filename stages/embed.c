@@ -6,7 +6,7 @@
 #include "../index/vectors.h"
 #include "../lib/embedder.h"
 #include "../lib/frame.h"
-#include "../lib/landmarks.h"
+#include "../lib/scorer.h"
 #include "align.h"
 #include "stage.h"
 
@@ -15,13 +15,15 @@
 #include <string.h>
 
 enum { IN_STATUS, IN_MATRIX, IN_SIZE, IN_BOX, IN_LANDMARK, IN_TARGET };
-enum { VALID, VEC };
+enum { VALID, VEC, QUALITY };
 
 static const char *const inputs[] = {"align.status",    "align.matrix",  "detect.size", "detect.box",
                                      "detect.landmark", "detect.target", NULL};
 static const fw_output outputs[] = {
     [VALID] = {"embed.valid", FW_U8, 1, FW_ONE, "1: there is an embedding"},
     [VEC] = {"embed.vec", FW_F16, 0, FW_ONE, "L2-normalised embedding, half floats; zeros when there is none"},
+    [QUALITY] = {"embed.quality", FW_F32, 1, FW_ONE,
+                 "0..1 from the embedding's length, of the first model whose description has norm_range; -1: none has"},
     {0}};
 
 typedef struct network {
@@ -30,6 +32,7 @@ typedef struct network {
     fw_frame frame;
     bool reference; /* its frame is the one that align found */
     float part;     /* square root of its weight */
+    float norm_range[2];
 } network;
 
 typedef struct state {
@@ -61,6 +64,7 @@ static int open_network(fw_task *t, state *s, const fw_modeldesc *d, fw_err *e)
     s->net = fw_realloc(s->net, s->nets + 1, sizeof *s->net);
     network *n = &s->net[s->nets++];
     *n = (network){.part = 1};
+    memcpy(n->norm_range, d->norm_range, sizeof n->norm_range);
     FW_TRY(fw_frame_of(d, &n->frame, e));
     const fw_template *ref = fw_template_find(FW_ALIGN_FRAME);
     n->reference = !n->frame.box && n->frame.width == ref->width && n->frame.height == ref->height &&
@@ -148,24 +152,18 @@ static bool own_matrix(fw_task *t, fw_item *it, const network *n, enum fw_align_
         memcpy(m, fw_in(t, it, IN_MATRIX, NULL), 6 * sizeof *m);
         return true;
     }
-    if (status == FW_ALIGN_AS_IS || status == FW_ALIGN_CENTRE) {
-        fw_frame_whole(&n->frame, size, status == FW_ALIGN_CENTRE ? FW_ALIGN_BORDER : 0, m);
-        return true;
-    }
     size_t faces;
     const float *box = fw_in(t, it, IN_BOX, &faces), *landmark = fw_in(t, it, IN_LANDMARK, NULL);
-    float points[10];
-    if (*target < 0 || (size_t)*target >= faces) return false;
-    box += 4 * *target;
-    landmark += 10 * *target;
-    if (status == FW_ALIGN_BOX) fw_landmarks_of_box(box, points), landmark = points;
-    return fw_frame_face(&n->frame, size, box, landmark, m) != FW_FIT_DEGENERATE;
+    const bool face = *target >= 0 && (size_t)*target < faces;
+    return fw_align_matrix(&n->frame, status, size, face ? box + 4 * *target : NULL,
+                           face ? landmark + 10 * *target : NULL, m);
 }
 
 static int image_embed(fw_task *t, fw_item *it, fw_err *e)
 {
     state *s = t->state;
-    float given[FW_VECTOR_MAX];
+    float given[FW_VECTOR_MAX], *quality = fw_out(t, it, QUALITY, 1), norm;
+    *quality = -1;
     if (fw_item_vector(it, given)) return take_vector(t, it, given, e);
     const uint8_t *status = fw_in(t, it, IN_STATUS, NULL);
     if (*status == FW_ALIGN_NONE) return FW_OK;
@@ -176,8 +174,9 @@ static int image_embed(fw_task *t, fw_item *it, fw_err *e)
         const uint8_t *crop =
             own_matrix(t, it, n, *status, m) ? fw_item_crop(it, m, n->frame.width, n->frame.height) : NULL;
         uint8_t ok = 0;
-        if (crop) FW_TRY(fw_embed(n->worker[it->worker], crop, 1, vec + at, &ok, e));
+        if (crop) FW_TRY(fw_embed_norm(n->worker[it->worker], crop, 1, vec + at, &ok, &norm, e));
         if (!ok) return FW_OK; /* no evidence from one: none at all */
+        if (*quality < 0 && n->norm_range[0] != n->norm_range[1]) *quality = fw_range_share(n->norm_range, norm);
         for (int i = 0; i < fw_embedder_dim(n->embedder); i++) vec[at + i] *= n->part;
         at += fw_embedder_dim(n->embedder);
     }
@@ -189,7 +188,7 @@ static int image_embed(fw_task *t, fw_item *it, fw_err *e)
 const fw_stage fw_stage_embed = {
     .name = "embed",
     .summary = "turn every aligned face into an embedding",
-    .version = 1,
+    .version = 2,
     .scope = FW_SCOPE_SHARD,
     .outputs = outputs,
     .inputs = inputs,

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/resource.h>
 
 /* Below this share of pairs in the right order the output is no face embedding, or the input was made in the wrong way:
  * a network trained on faces has .99 and more here, one for other pictures (colours, textures) about .6 to .75. */
@@ -255,12 +255,28 @@ static int add_detector(const fw_args *a, const proposal *p, fw_err *e)
     return rc;
 }
 
+/* A file from anywhere may ask for any amount of memory while it is opened ("constant folding"): more than run.memory
+ * (and what libraries map, 2 GB) is refused by the system instead of taking the machine down. */
+static void limit_memory(const fw_conf *c)
+{
+#ifndef __SANITIZE_ADDRESS__ /* which maps terabytes of its own */
+    struct rlimit l = {.rlim_cur = c->run_memory + ((uint64_t)2 << 30)};
+    struct rlimit now;
+    if (getrlimit(RLIMIT_AS, &now) || now.rlim_cur < l.rlim_cur) return;
+    l.rlim_max = now.rlim_max;
+    setrlimit(RLIMIT_AS, &l);
+#else
+    FW_UNUSED(c);
+#endif
+}
+
 int fw_models_add(const fw_args *a, const char *file, fw_err *e)
 {
     fw_runtime *rt = NULL;
     proposal p = {0};
     if (a->out && fw_exists(a->out))
         return fw_fail(e, FW_EUSAGE, "models add: '%s' exists already; it is not overwritten", a->out);
+    limit_memory(a->conf);
     int rc = fw_runtime_open(&rt, e);
     if (!rc) rc = inspect(rt, file, &p, e);
     if (!rc) tell_input(&p);

@@ -7,7 +7,7 @@ extern const fw_stage fw_stage_detect, fw_stage_align, fw_stage_quality, fw_stag
 
 const fw_stage *const fw_stages[] = {
     /* per shard, in one pass over the photos */
-    &fw_stage_detect, &fw_stage_align, &fw_stage_quality, &fw_stage_embed, &fw_stage_signature,
+    &fw_stage_detect, &fw_stage_align, &fw_stage_embed, &fw_stage_quality, &fw_stage_signature,
     /* the whole dataset */
     &fw_stage_index, &fw_stage_knn, &fw_stage_audit, &fw_stage_dedupe, &fw_stage_overlap, &fw_stage_cluster,
     &fw_stage_confirm, &fw_stage_decide, NULL};

@@ -5,7 +5,8 @@
 #   UPDATE=1 tests/cli/run.sh [NAME...]   writes NAME.out instead; look at the difference before you commit it
 #
 # A test may use $FIXTURES (tests/fixtures.py; read only), $ROOT (the repository) and calls `facewash`. What depends on time or
-# place is replaced before comparing, see normalise below. `# needs: photos` in a test: skipped without the demo photos.
+# place is replaced before comparing, see normalise below. `# needs: photos`, `# needs: mtcnn` in a test: skipped
+# without the demo photos or without that model.
 set -uo pipefail
 export LC_ALL=C TZ=UTC
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -35,6 +36,10 @@ for test in "$ROOT"/tests/cli/*.sh; do
     if [ $# -gt 0 ]; then [[ " $* " == *" $name "* ]] || continue; fi
     if grep -q '^# needs: photos' "$test" && [ "$(cat "$FIXTURES/kind")" != photos ]; then
         skip "$name" "no demo photos on this machine"
+        continue
+    fi
+    if grep -q '^# needs: mtcnn' "$test" && facewash models | grep -q '^mtcnn .* not here'; then
+        skip "$name" "no MTCNN on this machine; \`scripts/setup.sh models-extra\` fetches it"
         continue
     fi
     rm -rf "$scratch/work"
