@@ -40,6 +40,7 @@
 enum fw_points {
     FW_POINTS_SEEN = 0, /* the detector found the landmarks */
     FW_POINTS_NONE,     /* the detector knows none: they are the mean face of the box (lib/landmarks.h) */
+    FW_POINTS_MODEL     /* a landmark model found them (lib/landmarker.h) */
 };
 
 typedef struct fw_face {

@@ -1,5 +1,5 @@
 /* detect: find all faces of a photo and say which one its label is about. */
-#include "../lib/detector.h"
+#include "../lib/landmarker.h"
 #include "stage.h"
 
 #include <stdlib.h>
@@ -17,7 +17,7 @@ static const fw_output outputs[] = {
     [TARGET] = {"detect.target", FW_I32, 1, FW_ONE,
                 "which face the label is about (the most central large one), -1: none"},
     [POINTS] = {"detect.points", FW_U8, 1, FW_MANY,
-                "enum fw_points: where the landmarks come from; 0 the detector, 1 the box alone"},
+                "enum fw_points: where the landmarks come from; 0 the detector, 1 the box alone, 2 detect.landmarks"},
     [WHY] = {"detect.why", FW_U8, 1, FW_MANY, "text: why a photo is unreadable or unsupported"},
     {0}};
 
@@ -28,6 +28,8 @@ typedef struct state {
     fw_detector *detector[DETECTORS];
     fw_detector_worker **worker[DETECTORS];
     int detectors;
+    fw_landmarker *landmarker; /* NULL: none */
+    fw_landmarker_worker **points;
     fw_face **faces; /* by worker */
     int max;
     bool skip; /* photos are aligned already, or their middle is taken */
@@ -42,6 +44,9 @@ static void close_detect(fw_task *t)
         fw_free(s->worker[k]);
         fw_detector_close(s->detector[k]);
     }
+    for (int i = 0; s->points && i < t->workers; i++) fw_landmarker_worker_close(s->points[i]);
+    fw_free(s->points);
+    fw_landmarker_close(s->landmarker);
     for (int i = 0; s->faces && i < t->workers; i++) fw_free(s->faces[i]);
     fw_free(s->faces);
     fw_runtime_close(s->runtime);
@@ -67,6 +72,18 @@ static int load_detector(fw_task *t, state *s, const fw_modeldesc *desc, fw_err 
     return FW_OK;
 }
 
+static int load_landmarker(fw_task *t, state *s, fw_err *e)
+{
+    fw_modeldesc *desc = NULL;
+    FW_TRY(fw_task_modeldesc(t, "detect.landmarks", 0, &desc, e));
+    int rc = fw_landmarker_open(s->runtime, desc, t->conf->run_provider, &s->landmarker, e);
+    fw_modeldesc_free(desc);
+    FW_TRY(rc);
+    s->points = FW_ARRAY(fw_landmarker_worker *, (size_t)t->workers);
+    for (int i = 0; i < t->workers; i++) FW_TRY(fw_landmarker_worker_open(s->landmarker, &s->points[i], e));
+    return FW_OK;
+}
+
 static int load_detectors(fw_task *t, state *s, fw_err *e)
 {
     FW_TRY(fw_runtime_open(&s->runtime, e));
@@ -78,6 +95,7 @@ static int load_detectors(fw_task *t, state *s, fw_err *e)
         fw_modeldesc_free(desc);
         FW_TRY(rc);
     }
+    if (*t->conf->detect_landmarks) FW_TRY(load_landmarker(t, s, e));
     s->faces = FW_ARRAY(fw_face *, (size_t)t->workers);
     for (int i = 0; i < t->workers; i++) s->faces[i] = FW_ARRAY(fw_face, (size_t)s->max);
     return FW_OK;
@@ -128,6 +146,8 @@ static int image_detect(fw_task *t, fw_item *it, fw_err *e)
     fw_face *face = s->faces[it->worker];
     for (int k = 0; k < s->detectors && !n; k++)
         FW_TRY(fw_detect(s->worker[k][it->worker], im, face, s->max, &n, NULL, e));
+    for (int i = 0; s->points && i < n; i++)
+        if (face[i].points == FW_POINTS_NONE) FW_TRY(fw_landmarker_find(s->points[it->worker], im, &face[i], e));
     put_faces(t, it, face, n);
     *target = fw_target_face(face, n, im->full_width, im->full_height);
     if (!n) *out_status = FW_IMG_NO_FACE;
@@ -141,7 +161,7 @@ const fw_stage fw_stage_detect = {
     .scope = FW_SCOPE_SHARD,
     .outputs = outputs,
     .settings = (const char *const[]){"detect.", "image.", "align.mode", NULL},
-    .models = (const char *const[]){"detect.model", NULL},
+    .models = (const char *const[]){"detect.model", "detect.landmarks", NULL},
     .open = open_detect,
     .image = image_detect,
     .close = close_detect,

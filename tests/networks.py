@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """Makes networks for the CLI tests from the shipped embedder, in the current folder. Needs python3-onnx.
 
-box.onnx       a detector with SCRFD's six outputs (no landmarks): one face, the middle of a 320 x 320 look
+box.onnx       a detector with SCRFD's six outputs (no landmarks): one face, from (32, 32) to (96, 112) of a 320 x 320 look
+points.onnx    a landmark model of 68 points: always the same, the mean face of a box that the input shows with .5 around
 bright.onnx    a quality model: the mean of the input
 nhwc.onnx      the embedder with n x 112 x 112 x 3 float16 in, float16 out, four crops a run, and a second output
 random.onnx    no face embedding: 128 random sums of the pixels
@@ -37,13 +38,26 @@ def box():
     for part, width in (("score", 1), ("bbox", 4)):
         for stride in (8, 16, 32):
             rows = np.zeros((2 * (320 // stride) ** 2, width), np.float32)
-            if stride == 32:  # cell (5, 5): 96 pixels to the left, right and up, 128 down
-                rows[2 * (5 * 10 + 5)] = [0.9] if width == 1 else [3, 3, 3, 4]
+            if stride == 32:  # cell (2, 2): 32 pixels to the left, right and up, 48 down
+                rows[2 * (2 * 10 + 2)] = [0.9] if width == 1 else [1, 1, 1, 1.5]
             name = f"{part}_{stride}"
             weights.append(const(name + ".c", rows))
             nodes.append(h.make_node("Identity", [name + ".c"], [name]))
             outputs.append((name, rows.shape))
     save("box.onnx", nodes, weights, [("input.1", [1, 3, 320, 320])], outputs)
+
+
+def points():
+    """iBUG's numbers; the mean face's places (lib/landmarks.c) seen from a square 1.5 times the box's height, the box's width being
+    64 of 80 pixels. Coordinates from -1 to 1."""
+    place = {36: (.278, .379), 42: (.722, .379), 30: (.5, .572), 48: (.308, .727), 54: (.692, .727)}
+    at = np.zeros((68, 2), np.float32)
+    for first, (x, y) in place.items():
+        u, v = (x - .5) * 64 / (80 * 1.5), (y - .5) / 1.5
+        at[first:first + 6] = 2 * u, 2 * v
+    nodes = [h.make_node("Flatten", ["x"], ["f"]), h.make_node("ReduceMin", ["f"], ["low"], axes=[1], keepdims=1),
+             h.make_node("Mul", ["low", "zero"], ["none"]), h.make_node("Add", ["none", "at"], ["y"])]
+    save("points.onnx", nodes, [const("zero", [0]), const("at", at.reshape(1, 136))], [("x", [1, 3, 96, 96])], [("y", [1, 136])])
 
 
 def bright():
@@ -77,6 +91,7 @@ def others():
 
 if __name__ == "__main__":
     box()
+    points()
     bright()
     nhwc(sys.argv[1])
     others()
