@@ -247,7 +247,8 @@ static bool wanted(const fw_look *k, const fw_face *f)
     return w > 0 && h > 0 && side >= k->min_side && side <= k->max_side;
 }
 
-/* To the photo, whose outermost pixels' centres are 0 and its full size - 1: in decoded pixels half of one less or more.
+/* To the photo, whose outermost pixels' centres are 0 and its full size - 1: in decoded pixels half of one less or
+ * more.
  */
 static void clip(fw_face *f, const fw_image *img)
 {

@@ -1,7 +1,7 @@
-/* detector_impl: what lib/detector.c (looks, suppression, opening) and the decoders (detector_NAME.c) share; nobody else
- * includes it. A decoder turns what its networks say of one look into candidates. Most see the look's canvas once and
- * read cells of the outputs (`decode`); a cascade does the whole look itself (`see`). Either appends every candidate
- * that reaches the threshold with fw_detector_append; finiteness, limits of size, suppression and order are
+/* detector_impl: what lib/detector.c (looks, suppression, opening) and the decoders (detector_NAME.c) share; nobody
+ * else includes it. A decoder turns what its networks say of one look into candidates. Most see the look's canvas once
+ * and read cells of the outputs (`decode`); a cascade does the whole look itself (`see`). Either appends every
+ * candidate that reaches the threshold with fw_detector_append; finiteness, limits of size, suppression and order are
  * detector.c's. */
 #ifndef FW_DETECTOR_IMPL_H
 #define FW_DETECTOR_IMPL_H
@@ -58,7 +58,8 @@ struct fw_detector_worker {
 };
 
 void fw_detector_append(fw_detector_worker *w, const fw_face *f);
-/* Output i of the first net as `rows` x `width` values, whatever the leading dimensions; NULL when the count is another.
+/* Output i of the first net as `rows` x `width` values, whatever the leading dimensions; NULL when the count is
+ * another.
  */
 const float *fw_detector_rows(fw_detector_worker *w, int i, size_t rows, int width);
 /* Best first; then by place, so that equal scores have an order of their own. */

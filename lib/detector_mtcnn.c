@@ -12,7 +12,8 @@
 #include <string.h>
 
 enum { CELL = 12, STEP = 2, WINDOWS = 16 };
-/* Suppression by the authors' code: within a level, between levels and after R-Net, after O-Net (of the smaller box). */
+/* Suppression by the authors' code: within a level, between levels and after R-Net, after O-Net (of the smaller box).
+ */
 static const float IOU_LEVEL = 0.5f, IOU = 0.7f, IOU_LAST = 0.7f;
 /* Proposals kept per level. Group photos of LFW and dlib leave 20 to 400; the limit is for pictures made to hurt. */
 enum { MOST = 4096 };

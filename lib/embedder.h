@@ -3,8 +3,8 @@
  * Crops are what lib/warp.h makes for the model's template (fw_modeldesc.crop_template): interleaved RGB bytes of
  * exactly input_width x input_height. Colour order, mean and scale are the description's. Embeddings come out in
  * float32 with unit length (or all zeros, see `ok`), in the order of the crops; a row's bytes do not depend on its
- * neighbours, on n or on the number of threads. Where the description says flip = concat, an embedding is the crop's and
- * the mirrored crop's, one behind the other.
+ * neighbours, on n or on the number of threads. Where the description says flip = concat, an embedding is the crop's
+ * and the mirrored crop's, one behind the other.
  */
 #ifndef FW_EMBEDDER_H
 #define FW_EMBEDDER_H
@@ -13,7 +13,8 @@
 
 typedef struct fw_embedder_opts {
     int batch; /* crops per run of the network; 0: 1 on a CPU, where more gains nothing (see embedder.c), else 32 */
-    bool flip; /* flip = none in the description: add the mirrored crop's embedding before normalising: twice the time, a little more accurate */
+    bool flip; /* flip = none in the description: add the mirrored crop's embedding before normalising: twice the time,
+                  a little more accurate */
     const char *provider; /* see fw_model_open; NULL: "cpu" */
 } fw_embedder_opts;
 

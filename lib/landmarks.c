@@ -5,8 +5,8 @@
 #include <stdlib.h>
 
 /* Mean of (landmark - corner) / side over the 13,233 target faces of LFW, made symmetric; boxes and landmarks of the
- * shipped RetinaFace, whose boxes are those of WIDER FACE, as SCRFD's, YuNet's and MTCNN's are. Standard deviations: eyes
- * .08 and .02, nose .14 and .04, mouth .08 and .01 of the box's width and height. */
+ * shipped RetinaFace, whose boxes are those of WIDER FACE, as SCRFD's, YuNet's and MTCNN's are. Standard deviations:
+ * eyes .08 and .02, nose .14 and .04, mouth .08 and .01 of the box's width and height. */
 static const float MEAN[10] = {0.278f, 0.379f, 0.722f, 0.379f, 0.5f, 0.572f, 0.308f, 0.727f, 0.692f, 0.727f};
 
 void fw_landmarks_of_box(const float box[4], float out[10])
@@ -21,7 +21,8 @@ enum fw_landmark_fault fw_landmarks_check(const float box[4], const float p[10])
         if (!isfinite(p[i]) || p[i] < box[i % 2] - side || p[i] > box[2 + i % 2] + side) return FW_LANDMARKS_ODD;
     const float ex = p[2] - p[0], ey = p[3] - p[1], eyes = hypotf(ex, ey);
     const float mx = (p[6] + p[8] - p[0] - p[2]) / 2, my = (p[7] + p[9] - p[1] - p[3]) / 2, drop = hypotf(mx, my);
-    /* Profiles have their eyes close together: of LFW's 13,233 faces the least is .148 of the way from eyes to mouth. */
+    /* Profiles have their eyes close together: of LFW's 13,233 faces the least is .148 of the way from eyes to mouth.
+     */
     if (!(eyes > 0.1f * drop) || eyes < 1) return FW_LANDMARKS_EYES;
     return ex * my - ey * mx > 0 ? FW_LANDMARKS_SANE : FW_LANDMARKS_UPSIDE;
 }

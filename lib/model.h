@@ -16,8 +16,8 @@
  * after photos without a face, whose enlarged looks are 1280 x 1280. Inputs and outputs are the runner's own, reused
  * while the shape stays.
  *
- * Types. Float32 in and out for the caller; a network that takes or gives float16 is converted to on the way. One input;
- * all outputs are computed, or the one that the description names (`output`), which then is output 0.
+ * Types. Float32 in and out for the caller; a network that takes or gives float16 is converted to on the way. One
+ * input; all outputs are computed, or the one that the description names (`output`), which then is output 0.
  *
  * Files. A network is one file, whose digest the description states: weights that lie in other files ("external data")
  * are refused, because nothing would notice when they change, and because their paths may point anywhere.
@@ -46,8 +46,9 @@ const char *fw_runtime_version(void);  /* of the ONNX Runtime library, e.g. "1.2
 
 /* Check the file's SHA-256 against the description, load and optimise it. `provider`: "cpu" or "cuda" (where this build
  * of ONNX Runtime has it and the machine a GPU); NULL means "cpu". `d` is only read during the call. FW_EFAIL: wrong
- * digest, not a readable network, external data, or inputs and outputs that are no floats; FW_EUSAGE: unknown provider, one
- * that the installed library lacks, no output of the name that the description gives, or an input shape that contradicts the description. On failure *out is NULL. */
+ * digest, not a readable network, external data, or inputs and outputs that are no floats; FW_EUSAGE: unknown provider,
+ * one that the installed library lacks, no output of the name that the description gives, or an input shape that
+ * contradicts the description. On failure *out is NULL. */
 int fw_model_open(fw_runtime *rt, const fw_modeldesc *d, const char *provider, fw_model **out, fw_err *e) FW_MUST_USE;
 void fw_model_close(fw_model *m); /* after its runners; NULL is fine */
 

@@ -24,26 +24,26 @@
  *   output            name of the output to read, for a network with several (default: the first)
  *   template, dim     embed: arcface112 | sphereface | points | box (lib/frame.h), length of the embedding
  *   points            template = points: where the five landmarks go, x,y five times, in input pixels
- *   box_margin        template = box, landmarks, quality: what each side of the face's box grows by; from 1: photo
- *                     pixels, below: share
+ *   box_margin        template = box, landmarks: what each side of the face's box grows by; from 1: photo pixels,
+ *                     below: share
  *   box_size          template = box: the square that the box is scaled to; the input is its centre (default: the
  *                     input's size)
- *   normalised        yes | no: the network's output has unit length already (default no; doing it again is harmless)
- *   flip              embed: none | sum | concat: how the embedding of the mirrored crop joins (default none: only where
- *                     the setting embed.flip asks, and then as a sum). concat doubles the length: `dim` is one half's
- *   norm_range        embed: low,high: the output's length before normalising says how good the photo is (MagFace, AdaFace);
+ *   normalised        yes | no: the output has unit length already (default no; doing it again is harmless)
+ *   flip              embed: none | sum | concat: how the embedding of the mirrored crop joins. none (default):
+ *                     only where the setting embed.flip asks, as a sum. concat: `dim` is the length of one half
+ *   norm_range        embed: low,high: the output's length says how good the photo is (MagFace, AdaFace);
  *                     low and below is 0, high and above is 1
  *   range             quality: low,high of the network's answer, mapped to 0..1; low above high turns it round.
  *                     landmarks: low,high of a coordinate over the input (default 0,1)
- *   five              landmarks: which of the network's points, counted from 0, the eyes, the nose and the mouth's corners
- *                     are, seen from the left: 36-41;42-47;30;48;54 (a group is its mean)
+ *   five              landmarks: which of the network's points, counted from 0, are the eyes, the nose and the
+ *                     mouth's corners, from the left: 36-41;42-47;30;48;54 (a group is its mean)
  *   strides           detect: stride of each output level, in the order of the outputs, e.g. 32,16,8
  *   anchors           retinaface: per level the anchor sizes in units of anchor_base, e.g. 32,16;8,4;2,1
  *   anchor_base       retinaface: pixels per unit (default 16)
  *   score_threshold   detect: probability from which an anchor is a face (default 0.5)
  *   nms_iou           detect: of two boxes that overlap more than this the weaker goes (default 0.4)
  *   file2, sha256_2, file3, sha256_3   mtcnn: the networks behind the first
- *   thresholds        mtcnn: probabilities to pass the first and the second network (the last one: score_threshold)
+ *   thresholds        mtcnn: probabilities to pass the first and the second network (the last: score_threshold)
  *   pyramid           mtcnn: from one level of the pyramid to the next (default 0.709)
  *   min_face          mtcnn: smallest face, in pixels of a look (default 20)
  */
@@ -75,7 +75,7 @@ typedef struct fw_modeldesc {
     int input_width, input_height; /* 0: any multiple of stride */
     int stride;
     bool nhwc, bgr;
-    float mean[3], scale, std[3]; /* std 0: 1 */
+    float mean[3], scale, std[3];  /* std 0: 1 */
     char *decoder, *crop_template; /* "" when not stated */
     float point[10];               /* template = points */
     float box_margin;              /* template = box */

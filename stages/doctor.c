@@ -219,6 +219,8 @@ int fw_cmd_doctor(const fw_args *a, fw_err *e)
     check_libraries(&t);
     check_models(&t, a->conf, "detect.model", "detector");
     check_models(&t, a->conf, "embed.model", "embedder");
+    check_models(&t, a->conf, "detect.landmarks", "landmarks");
+    check_models(&t, a->conf, "quality.model", "quality");
     check_cpu(&t);
     check_memory(&t, a->conf);
     check_files(&t);

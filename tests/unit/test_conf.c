@@ -23,7 +23,7 @@ static void defaults_load(void **state)
     fw_conf *c = fw_conf_new();
     assert_int_equal(c->ingest_shard_size, 4096);
     assert_true(c->run_memory == (uint64_t)4 << 30);
-    assert_true(c->detect_threshold == 0.5);
+    assert_true(c->detect_threshold == 0);
     assert_false(c->run_wait);
     assert_string_equal(c->align_mode, "landmarks");
     assert_string_equal(c->origin, "");
@@ -64,9 +64,9 @@ static void bad_values_say_what_is_right(void **state)
     refuses("run.wait=maybe", "yes or no");
     refuses("run.memory=1GB", "a size such as 512M");
     refuses("run.memory=1", "of at least");
-    refuses("align.mode=land", "landmarks|none");
-    refuses("align.mode=landmarks|none", "landmarks|none");
-    refuses("align.mode=", "landmarks|none");
+    refuses("align.mode=land", "landmarks|centre|none");
+    refuses("align.mode=landmarks|centre|none", "landmarks|none");
+    refuses("align.mode=", "landmarks|centre|none");
 }
 
 static void names_are_suggested(void **state)
@@ -118,7 +118,7 @@ static void printing_by_prefix(void **state)
     assert_string_equal(b.data, "align.mode = landmarks\nalign.missing = skip\nembed.flip = no\n");
     fw_buf_free(&b);
     assert_int_equal(fw_conf_help(c, "detect.threshold", &b), 1);
-    assert_non_null(strstr(b.data, "detect.threshold = 0.5, 0..1"));
+    assert_non_null(strstr(b.data, "detect.threshold = 0, 0..1"));
     assert_int_equal(fw_conf_help(c, "nothing.like.this", &b), 0);
     fw_buf_free(&b);
     fw_conf_free(c);

@@ -38,7 +38,8 @@ static fw_modeldesc mean_of(int batch, bool each)
     d.input_width = W;
     d.input_height = H;
     d.range[1] = 200;
-    tiny_node(&o, "ReduceMean", (const char *const[3]){"x"}, "y", "axes", each ? 3 : 1, (int64_t[]){each ? 1 : 2, 2, 3});
+    tiny_node(&o, "ReduceMean", (const char *const[3]){"x"}, "y", "axes", each ? 3 : 1,
+              (int64_t[]){each ? 1 : 2, 2, 3});
     tiny_value(&o, 11, "x", 1, 4, (int64_t[]){batch, 3, H, W});
     tiny_value(&o, 12, "y", 1, 4, (int64_t[]){batch, each ? 1 : 3, 1, each ? 1 : W});
     assert_true(tiny_save(&o, path, d.sha256));
