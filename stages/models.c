@@ -32,7 +32,7 @@ static void show(const char *ini, const char *name, const char *models, bool che
         printf("%-20s %-7s %-9s\n", name, "-", extra ? "not here" : "missing");
     if (d && *d->source)
         printf("%20s   from %s, licence: %s\n", "", d->source, *d->licence ? d->licence : "not stated");
-    if (rc) printf("%20s   %s\n", "", e.msg);
+    if (rc) printf("%20s   %s\n", "", extra ? "`scripts/setup.sh models-extra` fetches it" : e.msg);
     *bad += rc != FW_OK && !extra;
     fw_modeldesc_free(d);
 }

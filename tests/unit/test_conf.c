@@ -65,7 +65,7 @@ static void bad_values_say_what_is_right(void **state)
     refuses("run.memory=1GB", "a size such as 512M");
     refuses("run.memory=1", "of at least");
     refuses("align.mode=land", "landmarks|centre|none");
-    refuses("align.mode=landmarks|centre|none", "landmarks|none");
+    refuses("align.mode=landmarks|none", "landmarks|centre|none");
     refuses("align.mode=", "landmarks|centre|none");
 }
 
