@@ -67,8 +67,7 @@ static fw_embedder_worker **open_embedder(bench *b, const char *folder, const ch
     fw_embedder *m;
     faces *f = need_photos(b);
     fw_modeldesc *d = read_desc(b, "mobilefacenet", folder);
-    fw_embedder_opts opts = {0};
-    FW_UNUSED(precision);
+    fw_embedder_opts opts = {.bf16 = !strcmp(precision, "bf16")};
     bench_must(fw_frame_of(d, &f->frame, &e), &e);
     bench_must(fw_embedder_open(f->runtime, d, &opts, &m, &e), &e);
     fw_embedder_worker **w = fw_alloc((size_t)f->threads, sizeof *w);
