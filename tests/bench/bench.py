@@ -37,7 +37,7 @@ class Program:
         self.process.stdin.flush()
         line = self.process.stdout.readline()
         if not line.endswith("}\n"):
-            sys.exit(f"bench: step {step} ended the program")
+            sys.exit(f"bench: step '{step}' ended the program")
         return json.loads(line)
 
     def close(self):
@@ -174,6 +174,11 @@ def faces(table, program, opencv, photos):
               per_item(t))
     table.add("embed a face : published graph, ONNX Runtime", t, lambda: program("own"), lambda: program("published"), 3,
               with_cosine)
+    if "avx512_bf16" in pathlib.Path("/proc/cpuinfo").read_text():
+        table.add("photo to embedding, bf16 : OpenCV dnn loop", t, lambda: program("loop-bf16"),
+                  opencv and (lambda: opencv.loop(photos)), 5.5, per_item(t))
+        table.add("embed a face, bf16 : published graph, ONNX Runtime", t, lambda: program("bf16"), lambda: program("published"), 5,
+                  with_cosine)
 
 
 def knn(table, program, data, rows):

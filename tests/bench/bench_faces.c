@@ -4,6 +4,7 @@
 #include "index/vectors.h"
 #include "lib/detector.h"
 #include "lib/embedder.h"
+#include "lib/fastnet.h"
 #include "lib/file.h"
 #include "lib/frame.h"
 
@@ -89,7 +90,7 @@ static faces *need_networks(bench *b)
     for (int i = 0; i < f->threads; i++) bench_must(fw_detector_worker_open(detector, &f->detect[i], &e), &e);
     f->own = open_embedder(b, NULL, "fp32");
     f->published = open_embedder(b, b->published, "fp32");
-    f->bf16 = open_embedder(b, NULL, "bf16");
+    if (fw_fastnet_supported(true)) f->bf16 = open_embedder(b, NULL, "bf16"); /* the driver asks where it is */
     return f;
 }
 
