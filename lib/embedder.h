@@ -16,6 +16,7 @@ typedef struct fw_embedder_opts {
     bool flip; /* flip = none in the description: add the mirrored crop's embedding before normalising: twice the time,
                   a little more accurate */
     const char *provider; /* see fw_model_open; NULL: "cpu" */
+    bool bf16;            /* by lib/fastnet.h in bf16: cosine to fp32 above .9995; FW_EUSAGE where it cannot */
 } fw_embedder_opts;
 
 typedef struct fw_embedder fw_embedder;               /* shared, read-only */

@@ -54,6 +54,7 @@ _facewash() {
             cut=${word##*=}
             compopt -o nospace 2>/dev/null
             ;;
+        --precision) candidates="fp32 bf16" ;;
         --format) candidates="csv json" ;;
         --provider) candidates="cpu cuda" ;;
         --model) candidates=$("$program" models 2>/dev/null | sed -n 's/^\([a-z0-9_]*\)  *embed .*/\1/p') ;;
@@ -61,7 +62,7 @@ _facewash() {
         *)
             if [[ $word == -* ]]; then
                 candidates="--input --work --benchmark --config --set --export --out --format --all --force --json --shard
-                    --pairs --max-bad --memory --wait --dry-run --model --provider --faces --threads --quiet --verbose --help --version"
+                    --pairs --max-bad --memory --precision --wait --dry-run --model --provider --faces --threads --quiet --verbose --help --version"
             elif [ "${#words[@]}" -le 2 ]; then
                 candidates=$(_facewash_words "$program")
             else

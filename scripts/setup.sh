@@ -48,7 +48,7 @@ packages_deps=(
 packages_models=(python3 python3-numpy python3-onnx)
 packages_demo=(python3 python3-numpy python3-pil)
 packages_test=(python3-faiss shellcheck)
-packages_bench=(python3-faiss)
+packages_bench=(python3-numpy python3-opencv)
 
 # --- Small helpers -------------------------------------------------------------------------------------------------------
 
@@ -430,7 +430,7 @@ case $what in
     models-extra) parts=(models models-extra) ;;
     demo) parts=(models demo) ;;
     test) parts=(models demo test) ;;
-    bench) parts=(models bench) ;;
+    bench) parts=(models demo bench) ;;
     all) parts=(models demo test bench) ;;
     -h | --help) sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"; exit 0 ;;
     *)

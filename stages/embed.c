@@ -69,7 +69,9 @@ static int open_network(fw_task *t, state *s, const fw_modeldesc *d, fw_err *e)
     const fw_template *ref = fw_template_find(FW_ALIGN_FRAME);
     n->reference = !n->frame.box && n->frame.width == ref->width && n->frame.height == ref->height &&
                    !memcmp(n->frame.point, ref->point, sizeof ref->point);
-    fw_embedder_opts opts = {.flip = t->conf->embed_flip, .provider = t->conf->run_provider};
+    fw_embedder_opts opts = {.flip = t->conf->embed_flip,
+                             .provider = t->conf->run_provider,
+                             .bf16 = !strcmp(t->conf->embed_precision, "bf16")};
     FW_TRY(fw_embedder_open(s->runtime, d, &opts, &n->embedder, e));
     n->worker = FW_ARRAY(fw_embedder_worker *, (size_t)t->workers);
     for (int i = 0; i < t->workers; i++) FW_TRY(fw_embedder_worker_open(n->embedder, &n->worker[i], e));

@@ -48,6 +48,7 @@ enum {
     OPT_PAIRS,
     OPT_MAX_BAD,
     OPT_MEMORY,
+    OPT_PRECISION,
     OPT_WAIT,
     OPT_DRY,
     OPT_DECISIONS,
@@ -73,6 +74,7 @@ static const struct option options[] = {{"input", required_argument, NULL, 'i'},
                                         {"pairs", required_argument, NULL, OPT_PAIRS},
                                         {"max-bad", required_argument, NULL, OPT_MAX_BAD},
                                         {"memory", required_argument, NULL, OPT_MEMORY},
+                                        {"precision", required_argument, NULL, OPT_PRECISION},
                                         {"wait", no_argument, NULL, OPT_WAIT},
                                         {"dry-run", no_argument, NULL, OPT_DRY},
                                         {"model", required_argument, NULL, OPT_MODEL},
@@ -127,9 +129,8 @@ static void print_usage(FILE *to)
     for (size_t i = 0; fw_stages[i]; i++) fprintf(to, " %s", fw_stages[i]->name);
     fprintf(to,
             "\n\nSRC is dir:FOLDER, list:FILE (path TAB label), or a bare path.\n"
-            "options: --config FILE  --set NAME=VALUE  --threads N  --provider cpu|cuda  --memory SIZE  --max-bad "
-            "SHARE  --wait  --quiet  "
-            "--verbose\n"
+            "options: --config FILE  --set NAME=VALUE  --threads N  --memory SIZE  --provider cpu|cuda\n"
+            "         --precision fp32|bf16  --max-bad SHARE  --wait  --quiet  --verbose\n"
             "exit codes: 0 done, 1 failed, 2 usage or config, 3 too many bad images, 75 try again, 130 interrupted\n");
 }
 
@@ -233,6 +234,8 @@ static int take_option(fw_args *a, int opt, char *arg, fw_err *e)
         return fw_conf_set(a->conf, "run.threads", arg, "--threads", e);
     case OPT_MEMORY:
         return fw_conf_set(a->conf, "run.memory", arg, "--memory", e);
+    case OPT_PRECISION:
+        return fw_conf_set(a->conf, "embed.precision", arg, "--precision", e);
     case OPT_MAX_BAD:
         return fw_conf_set(a->conf, "run.max_bad", arg, "--max-bad", e);
     case OPT_MODEL:
