@@ -1,4 +1,5 @@
 #include "clusterscore.h"
+#include "../lib/interval.h"
 #include "verification.h"
 
 #include <math.h>
@@ -139,6 +140,8 @@ static void jackknife(table *t, fw_clusterscore *out)
 {
     double part[FW_SCORE_GROUPS][FW_SCORES];
     size_t groups = 0;
+    double faultless, one; /* without a fault there is no spread: the bound for none of so many people */
+    fw_clopper_pearson(t->people, t->people, 0.95, &faultless, &one);
     for (int g = 0; g < FW_SCORE_GROUPS; g++) {
         bool any = false; /* a group without people leaves nothing out, and says nothing */
         for (uint32_t p = 0; p < t->people && !any; p++) any = left_out(p, g);
@@ -152,6 +155,7 @@ static void jackknife(table *t, fw_clusterscore *out)
             groups > 1 ? fw_student_975(groups - 1) * sqrt(squares * (double)(groups - 1) / (double)groups) : 1;
         out->low[s] = fmax(0, out->value[s] - half);
         out->high[s] = fmin(1, out->value[s] + half);
+        if (out->low[s] == 1) out->low[s] = faultless;
     }
 }
 

@@ -8,7 +8,8 @@
  * mutual information over the mean of the two entropies, 0..1; both entropies 0: 1 Intervals: 95 %, delete-a-group
  * jackknife over people: people are dealt into FW_SCORE_GROUPS groups, each figure is computed with one group left out,
  * and its spread is that of the whole (J. Shao, D. Tu, "The Jackknife and Bootstrap", 1995, ch. 2), by Student's t, cut
- * to 0..1. People, not images, are what is drawn anew in another set.
+ * to 0..1. People, not images, are what is drawn anew in another set. A
+ * faultless figure has no spread; its lower bound is that of Clopper and Pearson for none of so many people.
  */
 #ifndef FW_CLUSTERSCORE_H
 #define FW_CLUSTERSCORE_H

@@ -15,7 +15,8 @@
 
 #include "vectors.h"
 
-#define FW_GALLERY_SEGMENT 65536 /* rows in a segment at most: 64 MB at 512 dimensions */
+/* Rows in a segment at most, and so what a kill can cost: as many photos as a shard holds, 20 seconds of two cores. */
+#define FW_GALLERY_SEGMENT 4096
 
 typedef struct fw_gallery fw_gallery;
 

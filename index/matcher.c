@@ -40,13 +40,13 @@ void fw_matcher_free(fw_matcher *m)
     fw_free(m);
 }
 
-/* One list of an IVF index is a cell of the space; a probe's mates may lie in a neighbouring one. 1,000,000 synthetic
- * rows in 4,000 lists (tests/bench/bench_identify.c): see there for what 64 lists find and cost. */
+/* One list of an IVF index is a cell of the space; a probe's mates may lie in a neighbouring one. */
 static int tune(fw_vecindex *x, fw_err *e)
 {
     char params[32];
-    size_t lists = fw_vecindex_lists(x), probes = lists / 64 > FW_MATCH_PROBES ? lists / 64 : FW_MATCH_PROBES;
-    if (!lists) return FW_OK;
+    size_t lists = fw_vecindex_lists(x), rows = fw_vecindex_count(x);
+    if (!lists || !rows) return FW_OK;
+    size_t probes = (size_t)ceil((double)lists * fmax(1.0 / 16, (double)FW_MATCH_SCAN / (double)rows));
     snprintf(params, sizeof params, "nprobe=%zu", probes < lists ? probes : lists);
     return fw_vecindex_tune(x, params, e);
 }

@@ -117,6 +117,16 @@ static double eer_of(const fw_pair *all, size_t n, const uint32_t *weight, size_
     return 1;
 }
 
+/* Pairs that all lie on the right side show no spread. What they do show is that an error is rarer than one that the
+ * scarcer kind of pairs would have met: Clopper and Pearson's bound for none of so many. */
+static double seen_nothing(const fw_verification *v)
+{
+    double low, high;
+    size_t impostors = v->pairs - v->genuine, least = v->genuine < impostors ? v->genuine : impostors;
+    fw_clopper_pearson(0, least, 0.95, &low, &high);
+    return high;
+}
+
 static int by_value(const void *a, const void *b)
 {
     double x = *(const double *)a, y = *(const double *)b;
@@ -143,6 +153,7 @@ static void bootstrap_eer(const fw_pair *all, size_t n, fw_verification *out)
     qsort(eer, draws, sizeof *eer, by_value);
     out->eer_low = eer[(size_t)(0.025 * (double)draws)];
     out->eer_high = eer[draws - 1 - (size_t)(0.025 * (double)draws)];
+    if (out->eer_high == 0) out->eer_high = seen_nothing(out);
     fw_free(eer);
     fw_free(weight);
     fw_free(of[0]);
@@ -180,6 +191,7 @@ static void run_auc(const fw_pair *all, size_t n, fw_verification *out)
     out->auc = genuine.sum / genuine.n;
     out->auc_low = fmax(0, out->auc - half);
     out->auc_high = fmin(1, out->auc + half);
+    if (out->auc_low == 1) out->auc_low = 1 - seen_nothing(out);
 }
 
 static void run_tar(const fw_pair *all, size_t n, fw_verification *out)

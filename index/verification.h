@@ -17,7 +17,9 @@
  *   TAR@FAR=f  share of genuine pairs accepted at the lowest threshold that accepts at most a share f of the impostors.
  *          Interval by Clopper and Pearson (lib/interval.h), the threshold taken as given. Not measurable with fewer
  *          than 1/f impostor pairs: then not one of them may pass, and their number says what is measured, not f
- * All take pairs as independent; pairs that share photos or people are not quite, and the intervals then too narrow.
+ * Where all pairs lie on the right side, the bounds of AUC and EER are those of an error that the scarcer kind of pairs
+ * would have met. All take pairs as independent; pairs that share photos or people are not quite, and the intervals
+ * then too narrow.
  */
 #ifndef FW_VERIFICATION_H
 #define FW_VERIFICATION_H

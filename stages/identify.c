@@ -2,7 +2,7 @@
  * on a line, in the order of the probes and while they come. By default the target face of a photo is the probe, with
  * --all every face.
  *
- * `decision` is match when the similarity reaches the threshold, which is chosen so that at most a share --fpir of
+ * `decision` is match when the similarity reaches the threshold, which is chosen so that a share --fpir of
  * probes of people outside the gallery get any match (index/matcher.h). Photos that cannot be used have a row that says
  * why.
  */
@@ -240,8 +240,7 @@ static void say(const identify *w)
            w->probes, fw_matcher_images(m), fw_matcher_people(m), w->faceless, w->searches, w->matched,
            w->searches ? 1e3 * w->searching / (double)w->searches : 0);
     if (!isnan(w->threshold))
-        fw_log(FW_INFO,
-               "identify: match from similarity %.4f, for at most a share of %g false positives; calibration: %s",
+        fw_log(FW_INFO, "identify: match from similarity %.4f, for a share of %g false positives; calibration: %s",
                w->threshold, w->args->fpir, w->people.calibration.from);
     else
         fw_log(FW_WARN, "identify: there is no calibration for these models: no probabilities, no decisions");

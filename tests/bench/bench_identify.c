@@ -19,8 +19,9 @@ enum { DIM = 512, AXES = 220, PROBES = 500 };
 static void person(size_t i, uint64_t salt, float *x)
 {
     fw_rng rng = {.state = i * 0x9E3779B97F4A7C15u + salt};
+    double sd = 0.75;
     memset(x, 0, DIM * sizeof *x);
-    for (int d = 0; d < AXES; d++) x[d] = (float)(fw_rng_normal(&rng) * 0.75 * exp(-d / 110.0));
+    for (int d = 0; d < AXES; d++, sd *= 0.990950363) x[d] = (float)(fw_rng_normal(&rng) * sd); /* exp(-1 / 110) */
     fw_normalise(x, DIM);
 }
 
@@ -67,6 +68,7 @@ static void measure(fw_matcher *m, size_t n, const char *what)
 int main(int argc, char **argv)
 {
     size_t n = argc > 1 ? strtoull(argv[1], NULL, 10) : 1000000;
+    const char *given = argc > 2 ? argv[2] : NULL; /* a factory string instead of the default for the size */
     fw_err e = {0};
     uint16_t *half = fw_alloc(n * DIM, sizeof *half);
     uint32_t *label = FW_ARRAY(uint32_t, n);
@@ -81,16 +83,17 @@ int main(int argc, char **argv)
     fw_vecindex *x;
     char factory[32];
     double start = fw_now();
-    if (fw_vecindex_build(v, NULL, &x, &e)) return fprintf(stderr, "%s\n", e.msg), 1;
-    printf("%zu rows, %s: built in %.0f s\n", n, fw_vecindex_default(n, factory, sizeof factory), fw_now() - start);
+    if (fw_vecindex_build(v, given, &x, &e)) return fprintf(stderr, "%s\n", e.msg), 1;
+    printf("%zu rows, %s: built in %.0f s\n", n, given ? given : fw_vecindex_default(n, factory, sizeof factory),
+           fw_now() - start);
     fw_matcher *m = fw_matcher_new();
     if (fw_matcher_add(m, x, v, label, &e)) return fprintf(stderr, "%s\n", e.msg), 1;
     fw_matcher_ready(m, n);
     measure(m, n, "as identify searches it");
-    for (int probes = 16; probes <= 512; probes *= 2) {
+    for (size_t part = 64; part >= 2; part /= 2) {
         char params[32], what[40];
-        snprintf(params, sizeof params, "nprobe=%d", probes);
-        snprintf(what, sizeof what, "%d lists", probes);
+        snprintf(params, sizeof params, "nprobe=%zu", fw_vecindex_lists(x) / part);
+        snprintf(what, sizeof what, "1 list in %zu", part);
         if (fw_vecindex_lists(x) && !fw_vecindex_tune(x, params, &e)) measure(m, n, what);
     }
     fw_matcher_free(m);

@@ -41,6 +41,7 @@ static void ends_of_the_scale(void **state)
     fw_clusterscore s;
     fw_cluster_score(same, other, 4, &s);
     for (int k = 0; k < FW_SCORES; k++) close_to(s.value[k], 1, 1e-12);
+    close_to(s.low[FW_PAIR_F], sqrt(.025), 1e-6); /* two people, no fault */
     fw_cluster_score(one, other, 4, &s);
     close_to(s.value[FW_PAIR_P], 1.0 / 3, 1e-12);
     close_to(s.value[FW_PAIR_R], 1, 0);

@@ -117,7 +117,7 @@ static void the_same_for_any_thread_count(void **state)
     for (size_t i = 0; i < N; i++) {
         label[i] = (uint32_t)(i / 30);
         role[i] = i % 30 < 2 ? FW_ROLE_GALLERY : FW_ROLE_PROBE;
-        for (int d = 0; d < DIM; d++) x[d] = centre[i / 30][d] + 3.5f * (float)fw_rng_normal(&g);
+        for (int d = 0; d < DIM; d++) x[d] = centre[i / 30][d] + 1.5f * (float)fw_rng_normal(&g);
         fw_normalise(x, DIM);
         fw_float_to_half(x, half + i * DIM, DIM);
     }

@@ -34,6 +34,8 @@ static void separable(void **state)
     close_to(v.threshold, 0.5, 0.005); /* fold 0 is cut at (.4+.6)/2, fold 1 at (.2+.8)/2 */
     close_to(v.auc, 1, 0);
     close_to(v.eer, 0, 0);
+    close_to(v.auc_low, pow(.025, .25), 1e-6); /* none of four: 1 - (1 - .025^(1/4)) */
+    close_to(v.eer_high, 1 - pow(.025, .25), 1e-6);
     close_to(v.tar[0].tar, 1, 0);
     close_to(v.tar[1].tar, 1, 0);
 }
