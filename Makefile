@@ -34,7 +34,7 @@ OBJ := $(SRC:%.c=$B/%.o)
 LIBOBJ := $(LIBSRC:%.c=$B/%.o)
 UNIT := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all browser demo fuzz test tests-built unit cli kill asan asan-run coverage coverage-run clean setup models install format bench bench-accuracy \
+.PHONY: all browser demo fuzz test tests-built unit cli kill asan asan-run coverage coverage-run clean setup models install format bench bench-accuracy bench-identify \
 	check-layers check-format check-headers check-scripts
 all: $B/facewash
 
@@ -129,6 +129,15 @@ bench:
 	@$(MAKE) --no-print-directory $B/bench
 	@$(PY) tests/bench/bench.py --program $B/bench --rows $(BENCH_ROWS) --photos $(BENCH_PHOTOS) --cache "$(DEPS_DIR)" \
 		--lfw "$(FACEWASH_LFW)" --like "$(BENCH_LIKE)" --json $B/bench.json
+
+# A search of a large gallery: what it costs and finds. Building the index takes minutes.
+BENCH_GALLERY ?= 1000000
+$B/bench_identify: tests/bench/bench_identify.c $B/libfacewash.a
+	@echo "  CC $<"
+	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -I. $(LDFLAGS) -o $@ $< $B/libfacewash.a $(LDLIBS)
+
+bench-identify: $B/bench_identify
+	$B/bench_identify $(BENCH_GALLERY)
 
 # Needs the LFW folder (FACEWASH_LFW) and the folder of make_dataset.py and score.py (FACEWASH_BENCH). SEEDS=11-15 takes hours.
 SEEDS ?= 11-15

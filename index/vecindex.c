@@ -11,6 +11,7 @@
 #include <Index_c.h>
 #include <index_factory_c.h>
 #include <index_io_c.h>
+#include <IndexIVF_c.h>
 #pragma GCC diagnostic pop
 
 /* Rows that are widened to fp32 at a time: 16 MB at 512 dimensions. */
@@ -184,4 +185,10 @@ size_t fw_vecindex_count(const fw_vecindex *x)
 int fw_vecindex_dim(const fw_vecindex *x)
 {
     return faiss_Index_d(x->faiss);
+}
+
+size_t fw_vecindex_lists(const fw_vecindex *x)
+{
+    FaissIndexIVF *ivf = faiss_IndexIVF_cast(x->faiss);
+    return ivf ? faiss_IndexIVF_nlist(ivf) : 0;
 }

@@ -37,5 +37,7 @@ FW_MUST_USE int fw_vecindex_tune(fw_vecindex *x, const char *params, fw_err *e);
 
 size_t fw_vecindex_count(const fw_vecindex *x);
 int fw_vecindex_dim(const fw_vecindex *x);
+/* Inverted lists of an IVF index, which "nprobe" refers to; 0: it is none. */
+size_t fw_vecindex_lists(const fw_vecindex *x);
 
 #endif

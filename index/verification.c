@@ -1,4 +1,5 @@
 #include "verification.h"
+#include "../lib/interval.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -78,50 +79,149 @@ static void run_folds(const fw_pair *all, size_t n, const fw_pair *sorted, size_
     fw_free(acc);
 }
 
-/* One sweep from the highest similarity down: `accepted` genuine and `false_accepted` impostors at each step, starting
- * with the missing impostors (accepted at once) and never reaching the missing genuine pairs. */
+/* ---- over all pairs ------------------------------------------------------------------------------------------------
+ * `all`: every pair by ascending similarity, those with a missing face where they are counted wrong: a genuine one
+ * below and an impostor above everything. */
+
+#define BELOW (-2.0f)
+#define ABOVE 2.0f
+
+/* One sweep from the highest similarity down. `weight` (NULL: 1 each) is how often a pair counts. */
 typedef struct sweep {
-    double genuine, impostors; /* totals, missing ones included */
+    double genuine, impostors; /* totals */
     double tar, far;           /* after the step */
     double last_tar, last_far; /* before it */
+    size_t accepted[2];        /* impostors, genuine */
+    float level;               /* similarity of the step */
 } sweep;
 
-static void note_step(const sweep *s, fw_verification *out, bool *crossed)
+static size_t step(const fw_pair *all, const uint32_t *weight, size_t i, sweep *s)
 {
-    double frr = 1 - s->tar, last_frr = 1 - s->last_tar;
-    out->auc += (s->far - s->last_far) * (s->tar + s->last_tar) / 2; /* trapezoid: ties count half */
-    if (s->far <= 1e-2) out->tar_far2 = s->tar;
-    if (s->far <= 1e-3) out->tar_far3 = s->tar;
-    if (*crossed || s->far < frr) return;
-    double gap = last_frr - s->last_far, move = gap + s->far - frr;
-    out->eer = move > 0 ? s->last_far + (s->far - s->last_far) * gap / move : s->far;
-    *crossed = true;
+    s->level = all[i - 1].sim;
+    for (; i > 0 && all[i - 1].sim == s->level; i--) s->accepted[all[i - 1].same != 0] += weight ? weight[i - 1] : 1;
+    s->last_tar = s->tar;
+    s->last_far = s->far;
+    s->tar = (double)s->accepted[1] / s->genuine;
+    s->far = (double)s->accepted[0] / s->impostors;
+    return i;
 }
 
-static void run_roc(const fw_pair *sorted, size_t usable, double missing_genuine, double missing_impostors,
-                    fw_verification *out)
+static double eer_of(const fw_pair *all, size_t n, const uint32_t *weight, size_t genuine)
 {
-    double accepted = 0, wrong = missing_impostors;
-    sweep s = {.genuine = (double)out->genuine, .impostors = (double)(out->pairs - out->genuine)};
-    bool crossed = false;
-    s.far = wrong / s.impostors;
-    note_step(&s, out, &crossed); /* a threshold above all similarities */
-    for (size_t i = usable; i > 0;) {
-        float level = sorted[i - 1].sim;
-        for (; i > 0 && sorted[i - 1].sim == level; i--) {
-            accepted += sorted[i - 1].same != 0;
-            wrong += !sorted[i - 1].same;
-        }
-        s.last_tar = s.tar;
-        s.last_far = s.far;
-        s.tar = accepted / s.genuine;
-        s.far = wrong / s.impostors;
-        note_step(&s, out, &crossed);
+    sweep s = {.genuine = (double)genuine, .impostors = (double)(n - genuine)};
+    for (size_t i = n; i > 0;) {
+        i = step(all, weight, i, &s);
+        double frr = 1 - s.tar, gap = 1 - s.last_tar - s.last_far, move = gap + s.far - frr;
+        if (s.far >= frr) return move > 0 ? s.last_far + (s.far - s.last_far) * gap / move : s.far;
     }
-    s.last_tar = s.tar; /* down to "accept everything" for the genuine pairs that are missing */
-    s.last_far = s.far;
-    s.tar = (accepted + missing_genuine) / s.genuine;
-    note_step(&s, out, &crossed);
+    return 1;
+}
+
+/* Pairs that all lie on the right side show no spread. What they do show is that an error is rarer than one that the
+ * scarcer kind of pairs would have met: Clopper and Pearson's bound for none of so many. */
+static double seen_nothing(const fw_verification *v)
+{
+    double low, high;
+    size_t impostors = v->pairs - v->genuine, least = v->genuine < impostors ? v->genuine : impostors;
+    fw_clopper_pearson(0, least, 0.95, &low, &high);
+    return high;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* 1,000 draws give the 2.5 % points to a tenth of the interval; of very long lists, whose interval is narrow, fewer. */
+enum { DRAWS = 1000, DRAWS_LEAST = 100, DRAWN_PAIRS = 100000000 };
+
+static void bootstrap_eer(const fw_pair *all, size_t n, fw_verification *out)
+{
+    size_t draws = DRAWN_PAIRS / n, count[2] = {0, 0}, *of[2] = {FW_ARRAY(size_t, n), FW_ARRAY(size_t, n)};
+    uint32_t *weight = FW_ARRAY(uint32_t, n);
+    draws = draws > DRAWS ? DRAWS : draws < DRAWS_LEAST ? DRAWS_LEAST : draws;
+    double *eer = FW_ARRAY(double, draws);
+    fw_rng rng = {.state = 1};
+    for (size_t i = 0; i < n; i++) of[all[i].same != 0][count[all[i].same != 0]++] = i;
+    for (size_t k = 0; k < draws; k++) {
+        memset(weight, 0, n * sizeof *weight);
+        for (int same = 0; same < 2; same++)
+            for (size_t i = 0; i < count[same]; i++) weight[of[same][fw_rng_below(&rng, count[same])]]++;
+        eer[k] = eer_of(all, n, weight, count[1]);
+    }
+    qsort(eer, draws, sizeof *eer, by_value);
+    out->eer_low = eer[(size_t)(0.025 * (double)draws)];
+    out->eer_high = eer[draws - 1 - (size_t)(0.025 * (double)draws)];
+    if (out->eer_high == 0) out->eer_high = seen_nothing(out);
+    fw_free(eer);
+    fw_free(weight);
+    fw_free(of[0]);
+    fw_free(of[1]);
+}
+
+typedef struct spread {
+    double n, sum, squares;
+} spread;
+
+static void note(spread *s, double x, double times)
+{
+    s->n += times, s->sum += times * x, s->squares += times * x * x;
+}
+
+/* Variance of the mean. */
+static double variance(const spread *s)
+{
+    return s->n > 1 ? fmax(0, s->squares - s->sum * s->sum / s->n) / (s->n - 1) / s->n : 0;
+}
+
+/* Each genuine pair's share of impostors below it, and each impostor's of genuine pairs above: the mean of either is
+ * the AUC, their spreads its variance. */
+static void run_auc(const fw_pair *all, size_t n, fw_verification *out)
+{
+    spread genuine = {0}, impostor = {0};
+    sweep s = {.genuine = (double)out->genuine, .impostors = (double)(n - out->genuine)};
+    for (size_t i = n; i > 0;) {
+        size_t before[2] = {s.accepted[0], s.accepted[1]};
+        i = step(all, NULL, i, &s);
+        note(&genuine, 1 - (s.far + s.last_far) / 2, (double)(s.accepted[1] - before[1]));
+        note(&impostor, (s.tar + s.last_tar) / 2, (double)(s.accepted[0] - before[0]));
+    }
+    double half = 1.959964 * sqrt(variance(&genuine) + variance(&impostor));
+    out->auc = genuine.sum / genuine.n;
+    out->auc_low = fmax(0, out->auc - half);
+    out->auc_high = fmin(1, out->auc + half);
+    if (out->auc_low == 1) out->auc_low = 1 - seen_nothing(out);
+}
+
+static void run_tar(const fw_pair *all, size_t n, fw_verification *out)
+{
+    sweep s = {.genuine = (double)out->genuine, .impostors = (double)(n - out->genuine)};
+    size_t accepted[FW_FARS] = {0};
+    for (int k = 0; k < FW_FARS; k++)
+        out->tar[k] =
+            (fw_tar){.far = pow(10, -2 - k), .threshold = NAN, .measurable = s.impostors * pow(10, -2 - k) >= 1 - 1e-9};
+    for (size_t i = n; i > 0;) {
+        i = step(all, NULL, i, &s);
+        if (s.level == BELOW) break;
+        for (int k = 0; k < FW_FARS; k++)
+            if (s.far <= out->tar[k].far) out->tar[k].threshold = (double)s.level, accepted[k] = s.accepted[1];
+    }
+    for (int k = 0; k < FW_FARS; k++) {
+        out->tar[k].tar = (double)accepted[k] / s.genuine;
+        fw_clopper_pearson(accepted[k], out->genuine, 0.95, &out->tar[k].low, &out->tar[k].high);
+    }
+}
+
+static void run_roc(const fw_pair *all, size_t n, fw_verification *out)
+{
+    size_t i = n, accepted[2] = {0, 0};
+    for (size_t k = 0; k < FW_ROC; k++) {
+        double level = grid(STEPS - k);
+        for (; i > 0 && (double)all[i - 1].sim >= level; i--) accepted[all[i - 1].same != 0]++;
+        out->roc[k] = (fw_roc_point){level, (double)accepted[0] / (double)(n - out->genuine),
+                                     (double)accepted[1] / (double)out->genuine};
+    }
 }
 
 static int check_pairs(const fw_pair *pairs, size_t n, size_t folds, fw_err *e)
@@ -152,18 +252,25 @@ int fw_verify_pairs(const fw_pair *pairs, size_t n, size_t folds, fw_verificatio
     *out = (fw_verification){.pairs = n, .folds = folds};
     FW_TRY(check_pairs(pairs, n, folds, e));
     fw_pair *sorted = FW_ARRAY(fw_pair, n);
-    size_t usable = 0, missing[2] = {0, 0};
+    size_t usable = 0;
     for (size_t i = 0; i < n; i++) {
         out->genuine += pairs[i].same != 0;
-        if (pairs[i].missing)
-            missing[pairs[i].same != 0]++;
-        else
-            sorted[usable++] = pairs[i];
+        out->missing += pairs[i].missing != 0;
+        if (!pairs[i].missing) sorted[usable++] = pairs[i];
     }
-    out->missing = missing[0] + missing[1];
     qsort(sorted, usable, sizeof *sorted, by_similarity);
     run_folds(pairs, n, sorted, usable, folds, out);
-    run_roc(sorted, usable, (double)missing[1], (double)missing[0], out);
+    for (size_t i = 0; i < n; i++) {
+        if (!pairs[i].missing) continue;
+        sorted[usable] = pairs[i];
+        sorted[usable++].sim = pairs[i].same ? BELOW : ABOVE;
+    }
+    qsort(sorted, n, sizeof *sorted, by_similarity);
+    run_auc(sorted, n, out);
+    out->eer = eer_of(sorted, n, NULL, out->genuine);
+    bootstrap_eer(sorted, n, out);
+    run_tar(sorted, n, out);
+    run_roc(sorted, n, out);
     fw_free(sorted);
     return FW_OK;
 }

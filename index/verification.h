@@ -9,10 +9,17 @@
  * A pair with a face that could not be found or embedded is counted as wrong, whatever the threshold: as if a genuine
  * pair had the lowest similarity and an impostor pair the highest. It has no say in choosing thresholds.
  *
- * Over all pairs together (no folds):
- *   AUC    probability that a genuine pair is more similar than an impostor pair, ties count half
- *   EER    where the shares of rejected genuine and accepted impostor pairs meet, linear between the two thresholds
- *   TAR@FAR=f  share of genuine pairs accepted at the lowest threshold that accepts at most a share f of the impostors
+ * Over all pairs together (no folds), with 95 % intervals:
+ *   AUC    probability that a genuine pair is more similar than an impostor pair, ties count half. Interval by E. R.
+ *          DeLong, D. M. DeLong, D. L. Clarke-Pearson (Biometrics 44, 1988), cut to 0..1
+ *   EER    where the shares of rejected genuine and accepted impostor pairs meet, linear between the two thresholds.
+ *          Interval: percentiles of a bootstrap that draws genuine and impostor pairs apart
+ *   TAR@FAR=f  share of genuine pairs accepted at the lowest threshold that accepts at most a share f of the impostors.
+ *          Interval by Clopper and Pearson (lib/interval.h), the threshold taken as given. Not measurable with fewer
+ *          than 1/f impostor pairs: then not one of them may pass, and their number says what is measured, not f
+ * Where all pairs lie on the right side, the bounds of AUC and EER are those of an error that the scarcer kind of pairs
+ * would have met. All take pairs as independent; pairs that share photos or people are not quite, and the intervals
+ * then too narrow.
  */
 #ifndef FW_VERIFICATION_H
 #define FW_VERIFICATION_H
@@ -26,11 +33,27 @@ typedef struct fw_pair {
     uint32_t fold; /* 0..folds-1 */
 } fw_pair;
 
+#define FW_FARS 5   /* 1e-2, 1e-3 ... 1e-6 */
+#define FW_ROC  401 /* similarities 1 down to -1, in steps of 0.005 */
+
+typedef struct fw_tar {
+    double far, tar, low, high;
+    double threshold; /* lowest similarity that is accepted; NAN: nothing is */
+    bool measurable;
+} fw_tar;
+
+typedef struct fw_roc_point {
+    double threshold, far, tar; /* shares of pairs at least that similar; missing pairs as said above */
+} fw_roc_point;
+
 typedef struct fw_verification {
     size_t pairs, genuine, missing, folds;
-    double accuracy, std, low, high;     /* mean over folds, its spread, the 95 % interval of the mean (cut to 0..1) */
-    double threshold;                    /* mean of the folds' thresholds */
-    double auc, eer, tar_far2, tar_far3; /* FAR 1e-2, 1e-3 */
+    double accuracy, std, low, high; /* mean over folds, its spread, the 95 % interval of the mean (cut to 0..1) */
+    double threshold;                /* mean of the folds' thresholds */
+    double auc, auc_low, auc_high;
+    double eer, eer_low, eer_high;
+    fw_tar tar[FW_FARS];
+    fw_roc_point roc[FW_ROC];
 } fw_verification;
 
 /* FW_EUSAGE: fewer than two folds, a fold without pairs, or no genuine or no impostor pair that has both faces.

@@ -34,12 +34,12 @@ _facewash() {
                 compopt -o nospace 2>/dev/null
             fi
             ;;
-        --work | --export | --out)
+        --work | --export | --out | --gallery)
             mapfile -t COMPREPLY < <(compgen -d -- "$word")
             compopt -o filenames 2>/dev/null
             return
             ;;
-        --config | --pairs)
+        --config | --pairs | --truth)
             mapfile -t COMPREPLY < <(compgen -f -- "$word")
             compopt -o filenames 2>/dev/null
             return
@@ -58,18 +58,24 @@ _facewash() {
         --format) candidates="csv json" ;;
         --provider) candidates="cpu cuda" ;;
         --model) candidates=$("$program" models 2>/dev/null | sed -n 's/^\([a-z0-9_]*\)  *embed .*/\1/p') ;;
-        --threads | --memory | --max-bad | --shard) return ;;
+        --threads | --memory | --max-bad | --shard | --top | --fpir) return ;;
         *)
             if [[ $word == -* ]]; then
                 candidates="--input --work --benchmark --config --set --export --out --format --all --force --json --shard
-                    --pairs --max-bad --memory --precision --wait --dry-run --model --provider --faces --threads --quiet --verbose --help --version"
+                    --pairs --gallery --top --fpir --raw --exit-code --truth --without-overlap --max-bad --memory --precision
+                    --wait --dry-run --model --provider --faces --threads --quiet --verbose --help --version"
             elif [ "${#words[@]}" -le 2 ]; then
                 candidates=$(_facewash_words "$program")
             else
                 case ${words[1]} in
                     help) candidates="$(_facewash_words "$program") settings" ;;
-                    eval) candidates=verification ;;
+                    eval) candidates="verification identification clustering calibration" ;;
                     models) candidates="list check add" ;;
+                    verify | identify | enrol)
+                        mapfile -t COMPREPLY < <(compgen -f -- "$word")
+                        compopt -o filenames 2>/dev/null
+                        return
+                        ;;
                 esac
             fi
             ;;

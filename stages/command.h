@@ -7,16 +7,20 @@
 typedef struct fw_args {
     fw_conf *conf;
     const char *input, *work, *export_dir, *out, *format, *pairs;
-    char *inputs;           /* several --input joined, a line each; what `input` points to then */
-    const char **benchmark; /* "NAME=SRC" */
+    const char *gallery, *truth; /* identify, enrol, eval; eval clustering */
+    char *inputs;                /* several --input joined, a line each; what `input` points to then */
+    const char **benchmark;      /* "NAME=SRC" */
     size_t benchmarks;
     const char **decisions; /* files to import */
     size_t decision_files;
     size_t sample; /* review: draw so many kept images; 0: none */
     uint64_t seed; /* of that draw */
+    size_t top;    /* identify: people listed per probe */
+    double fpir;   /* identify: share of strangers that may match */
     int models;    /* how many --model were given */
     int shard;     /* -1: all */
     bool all, force, json, quiet, dry, faces;
+    bool raw, exit_code, without_overlap;
     char **rest; /* positional arguments behind the subcommand */
     int nrest;
 } fw_args;
@@ -35,6 +39,9 @@ int fw_cmd_export(const fw_args *a, fw_err *e);
 int fw_cmd_diff(const fw_args *a, fw_err *e);
 int fw_cmd_report(const fw_args *a, fw_err *e);
 int fw_cmd_eval(const fw_args *a, fw_err *e);
+int fw_cmd_verify(const fw_args *a, fw_err *e);
+int fw_cmd_identify(const fw_args *a, fw_err *e);
+int fw_cmd_enrol(const fw_args *a, fw_err *e);
 int fw_cmd_selftest(const fw_args *a, fw_err *e);
 int fw_cmd_review(const fw_args *a, fw_err *e);
 int fw_cmd_apply(const fw_args *a, fw_err *e);

@@ -1,242 +1,74 @@
-/* eval verification: how well the embeddings of a workspace tell people apart, on a list of pairs in LFW's format.
- *
- *   pairs.txt   first line: FOLDS TAB N (or N alone). Then per fold N lines "NAME I J" (same person: its files I and J)
- *               and N lines "NAME I OTHER J". A file is NAME/NAME_%04d.*, found by the last two parts of its path, so
- *               the dataset may lie deeper in the source.
- *   bin:FILE    an InsightFace verification set (lib/source_bin.h), on a dataset read from the same file: images 2i and
- *               2i + 1 are pair i, in ten folds of consecutive pairs as InsightFace's own evaluation cuts them.
- */
-#include "../index/verification.h"
+/* eval: how well the embeddings and clusters of a workspace tell people apart; eval_*.c do the work. */
+#include "eval.h"
 #include "../lib/file.h"
-#include "../lib/log.h"
-#include "../lib/source_bin.h"
-#include "command.h"
+#include "../lib/text.h"
+#include "calibration.h"
+#include "people.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PAIRS_MAX ((size_t)1 << 30)
-#define NOWHERE   SIZE_MAX
+#define LIST_MAX ((size_t)1 << 32)
 
-typedef struct wanted { /* one photo that some pair names */
-    char *stem;         /* "NAME/NAME_0001" */
-    size_t row;
-} wanted;
-
-typedef struct pair_list {
-    fw_pair *pair;
-    char *(*stem)[2]; /* by pair */
-    size_t n, cap, stem_cap, folds, per_fold;
-    bool keys; /* stems are whole paths, not the end of one */
-} pair_list;
-
-/* ---- the list --------------------------------------------------------------------------------------------------- */
-
-static char *stem_of(const char *name, const char *number)
+const char *fw_eval_set(const fw_args *a, fw_task *t, fw_err *e)
 {
-    char *end;
-    unsigned long n = strtoul(number, &end, 10);
-    return end == number || *end ? NULL : fw_format("%s/%s_%04lu", name, name, n);
+    const char *const *name;
+    size_t n = fw_task_benchmarks(t, &name);
+    if (!a->benchmarks) return "";
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(name[i], a->benchmark[0])) return name[i];
+    fw_fail(e, FW_EUSAGE, "eval: the workspace has no benchmark '%s'; `facewash run --benchmark NAME=SRC` adds one",
+            a->benchmark[0]);
+    return NULL;
 }
 
-/* Cut a line at tabs (names may hold blanks then) or at blanks; returns the number of fields, at most 5. */
-static int split(char *line, char **field)
+static int by_path(const void *a, const void *b)
 {
-    const char *sep = strchr(line, '\t') ? "\t" : " ";
-    char *save = NULL;
-    int n = 0;
-    for (char *f = strtok_r(line, sep, &save); f && n < 5; f = strtok_r(NULL, sep, &save)) field[n++] = f;
-    return n;
+    return strcmp(((const struct fw_eval_line *)a)->path, ((const struct fw_eval_line *)b)->path);
 }
 
-static bool add_pair(pair_list *l, char **field, int n)
+int fw_eval_list_read(const char *path, fw_eval_list *out, fw_err *e)
 {
-    char *a = stem_of(field[0], field[1]), *b = n == 3 ? stem_of(field[0], field[2]) : stem_of(field[2], field[3]);
-    if (!a || !b) {
-        fw_free(a);
-        fw_free(b);
-        return false;
-    }
-    fw_reserve(&l->pair, &l->cap, l->n + 1, sizeof *l->pair);
-    fw_reserve(&l->stem, &l->stem_cap, l->n + 1, sizeof *l->stem);
-    l->pair[l->n] = (fw_pair){.same = n == 3, .fold = (uint32_t)(l->n / (2 * l->per_fold))};
-    l->stem[l->n][0] = a;
-    l->stem[l->n++][1] = b;
-    return true;
-}
-
-static bool parse_line(pair_list *l, char *line, bool first)
-{
-    char *field[5];
-    int n = split(line, field);
-    if (!first) return n == 0 || ((n == 3 || n == 4) && add_pair(l, field, n));
-    long size = n == 1 || n == 2 ? strtol(field[n - 1], NULL, 10) : 0;
-    l->per_fold = size > 0 ? (size_t)size : 0;
-    return size > 0;
-}
-
-static int parse(const char *path, char *text, pair_list *l, fw_err *e)
-{
-    char *save = NULL;
-    size_t number = 0;
-    for (char *line = text; line; line = save) {
-        save = strchr(line, '\n');
-        if (save) *save++ = 0;
+    size_t n;
+    *out = (fw_eval_list){0};
+    FW_TRY(fw_file_read(path, LIST_MAX, &out->text, &n, e));
+    for (char *line = out->text, *next; line && *line; line = next) {
+        next = strchr(line, '\n');
+        if (next) *next++ = 0;
         line[strcspn(line, "\r")] = 0;
-        number++;
-        if (!parse_line(l, line, number == 1))
-            return fw_fail(e, FW_EUSAGE, "pairs '%s' line %zu: expected %s", path, number,
-                           number == 1 ? "'FOLDS TAB PAIRS'" : "'NAME I J' or 'NAME I OTHER J'");
+        char *tab = strchr(line, '\t');
+        if (tab) *tab++ = 0;
+        if (!*line) continue;
+        fw_text_unlist(line);
+        if (tab) fw_text_unlist(tab);
+        fw_reserve(&out->line, &out->cap, out->n + 1, sizeof *out->line);
+        out->line[out->n++] = (struct fw_eval_line){line, tab ? tab : line + strlen(line)};
     }
-    l->folds = (l->n + 2 * l->per_fold - 1) / (2 * l->per_fold);
-    return l->n ? FW_OK : fw_fail(e, FW_EUSAGE, "pairs '%s': holds no pair", path);
-}
-
-static int load_bin(const char *path, pair_list *l, fw_err *e)
-{
-    fw_bin set;
-    FW_TRY(fw_bin_read(path, &set, e));
-    l->keys = true;
-    l->n = set.pairs;
-    l->folds = set.pairs < 10 ? set.pairs : 10;
-    l->pair = FW_ARRAY(fw_pair, l->n);
-    l->stem = fw_alloc(l->n, sizeof *l->stem);
-    for (size_t i = 0; i < l->n; i++) {
-        l->pair[i] = (fw_pair){.same = set.same[i], .fold = (uint32_t)(i * l->folds / l->n)};
-        for (size_t k = 0; k < 2; k++) l->stem[i][k] = fw_format("%zu", 2 * i + k);
-    }
-    fw_bin_free(&set);
+    qsort(out->line, out->n, sizeof *out->line, by_path);
     return FW_OK;
 }
 
-static int load_text(const char *path, pair_list *l, fw_err *e)
+void fw_eval_list_free(fw_eval_list *l)
 {
-    char *text = NULL;
-    size_t n;
-    FW_TRY(fw_file_read(path, PAIRS_MAX, &text, &n, e));
-    int rc = parse(path, text, l, e);
-    free(text);
-    return rc;
+    free(l->text);
+    fw_free(l->line);
+    *l = (fw_eval_list){0};
 }
 
-static void free_pairs(pair_list *l)
+const struct fw_eval_line *fw_eval_list_find(const fw_eval_list *l, const char *path, size_t n)
 {
-    for (size_t i = 0; i < l->n; i++) {
-        fw_free(l->stem[i][0]);
-        fw_free(l->stem[i][1]);
-    }
-    fw_free(l->stem);
-    fw_free(l->pair);
-}
-
-/* ---- from names to rows ----------------------------------------------------------------------------------------- */
-
-static int by_stem(const void *a, const void *b)
-{
-    return strcmp(((const wanted *)a)->stem, ((const wanted *)b)->stem);
-}
-
-/* Sorted, each photo once; the stems are the list's. */
-static wanted *collect(const pair_list *l, size_t *count)
-{
-    wanted *w = FW_ARRAY(wanted, 2 * l->n);
-    size_t n = 0;
-    for (size_t i = 0; i < 2 * l->n; i++) w[i] = (wanted){l->stem[i / 2][i % 2], NOWHERE};
-    qsort(w, 2 * l->n, sizeof *w, by_stem);
-    for (size_t i = 0; i < 2 * l->n; i++)
-        if (!n || strcmp(w[n - 1].stem, w[i].stem)) w[n++] = w[i];
-    *count = n;
-    return w;
-}
-
-/* "a/b/NAME/NAME_0001.jpg" -> "NAME/NAME_0001", or NULL when it does not look like that. `out` holds n + 1. */
-static const char *stem_of_path(const char *path, size_t n, char *out)
-{
-    memcpy(out, path, n);
-    out[n] = 0;
-    char *name = strrchr(out, '/'), *dot = name ? strrchr(name, '.') : NULL;
-    if (!dot) return NULL;
-    *dot = 0;
-    *name = 0;
-    char *folder = strrchr(out, '/');
-    *name = '/';
-    return folder ? folder + 1 : out;
-}
-
-static void find_rows(const fw_view *v, bool keys, wanted *w, size_t count)
-{
-    char *text = NULL;
-    size_t cap = 0;
-    for (size_t row = 0; row < v->n; row++) {
-        size_t n;
-        const char *path = fw_view_path(v, row, &n);
-        if (!v->alive[row]) continue;
-        fw_reserve(&text, &cap, n + 1, 1);
-        const char *stem = keys ? (memcpy(text, path, n), text[n] = 0, text) : stem_of_path(path, n, text);
-        wanted key = {(char *)stem, 0}, *hit = NULL;
-        if (key.stem) hit = bsearch(&key, w, count, sizeof *w, by_stem);
-        if (hit && hit->row == NOWHERE) hit->row = row;
-    }
+    char *text = fw_format("%.*s", (int)n, path);
+    struct fw_eval_line key = {text, NULL};
+    const struct fw_eval_line *hit = l->n ? bsearch(&key, l->line, l->n, sizeof *l->line, by_path) : NULL;
     fw_free(text);
+    return hit;
 }
 
-static size_t row_of(const wanted *w, size_t count, char *stem)
+int fw_eval_print(json_t *j, fw_err *e)
 {
-    wanted key = {stem, 0}, *hit = bsearch(&key, w, count, sizeof *w, by_stem);
-    return hit ? hit->row : NOWHERE;
-}
-
-/* Similarities of all pairs. Photos that are not there at all are named: that is a wrong list or a wrong dataset. */
-static size_t score(const fw_view *v, const fw_vectors *x, pair_list *l)
-{
-    size_t count, absent = 0;
-    wanted *w = collect(l, &count);
-    float *a = FW_ARRAY(float, (size_t)x->dim), *b = FW_ARRAY(float, (size_t)x->dim);
-    find_rows(v, l->keys, w, count);
-    for (size_t i = 0; i < count; i++)
-        if (w[i].row == NOWHERE && absent++ < 5) fw_log(FW_WARN, "eval: no photo '%s.*' in the dataset", w[i].stem);
-    for (size_t i = 0; i < l->n; i++) {
-        size_t ra = row_of(w, count, l->stem[i][0]), rb = row_of(w, count, l->stem[i][1]);
-        fw_pair *p = &l->pair[i];
-        p->missing = ra == NOWHERE || rb == NOWHERE || !fw_vectors_valid(x, ra) || !fw_vectors_valid(x, rb);
-        if (p->missing) continue;
-        fw_vectors_get(x, ra, a);
-        fw_vectors_get(x, rb, b);
-        p->sim = fw_dot(a, b, x->dim);
-    }
-    fw_free(a);
-    fw_free(b);
-    fw_free(w);
-    return absent;
-}
-
-/* ---- output ----------------------------------------------------------------------------------------------------- */
-
-static void print_text(const fw_verification *r, size_t absent)
-{
-    printf("pairs            %zu (%zu genuine, %zu impostor) in %zu folds\n", r->pairs, r->genuine,
-           r->pairs - r->genuine, r->folds);
-    printf("missing          %zu pairs without both faces, counted as wrong; %zu photos not in the dataset\n",
-           r->missing, absent);
-    printf("accuracy         %.2f %% +- %.2f, 95 %% interval %.2f .. %.2f\n", 100 * r->accuracy, 100 * r->std,
-           100 * r->low, 100 * r->high);
-    printf("threshold        %.4f (mean over folds)\n", r->threshold);
-    printf("AUC              %.5f\n", r->auc);
-    printf("EER              %.2f %%\n", 100 * r->eer);
-    printf("TAR at FAR 1e-2  %.2f %%\n", 100 * r->tar_far2);
-    printf("TAR at FAR 1e-3  %.2f %%\n", 100 * r->tar_far3);
-}
-
-static int print_json(const fw_verification *r, size_t absent, fw_err *e)
-{
-    json_t *j = json_pack("{s:I, s:I, s:I, s:I, s:I, s:f, s:f, s:[f,f], s:f, s:f, s:f, s:f, s:f}", "pairs",
-                          (json_int_t)r->pairs, "genuine", (json_int_t)r->genuine, "missing", (json_int_t)r->missing,
-                          "photos_absent", (json_int_t)absent, "folds", (json_int_t)r->folds, "accuracy", r->accuracy,
-                          "std", r->std, "interval95", r->low, r->high, "threshold", r->threshold, "auc", r->auc, "eer",
-                          r->eer, "tar_at_far_1e-2", r->tar_far2, "tar_at_far_1e-3", r->tar_far3);
-    char *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(8)) : NULL;
+    char *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_PRESERVE_ORDER | JSON_REAL_PRECISION(8)) : NULL;
     json_decref(j);
     if (!text) return fw_fail(e, FW_EFAIL, "eval: cannot be put as JSON");
     puts(text);
@@ -244,32 +76,33 @@ static int print_json(const fw_verification *r, size_t absent, fw_err *e)
     return FW_OK;
 }
 
-static int verify(const fw_args *a, fw_run *r, fw_err *e)
+static int calibration(const fw_args *a, fw_run *r, fw_err *e)
 {
-    pair_list list = {0};
-    fw_verification result;
-    int rc = !strncmp(a->pairs, "bin:", 4) ? load_bin(a->pairs + 4, &list, e) : load_text(a->pairs, &list, e);
-    fw_task t = fw_run_reader(r);
-    const fw_view *v = rc ? NULL : fw_task_view(&t, "", e);
-    const fw_vectors *x = v ? fw_task_vectors(&t, "", e) : NULL;
-    if (!rc && !x) rc = e->code;
-    size_t absent = rc ? 0 : score(v, x, &list);
-    if (!rc) rc = fw_verify_pairs(list.pair, list.n, list.folds, &result, e);
-    free_pairs(&list);
-    if (rc) return rc;
-    if (a->json) return print_json(&result, absent, e);
-    print_text(&result, absent);
-    return FW_OK;
+    FW_UNUSED(a);
+    return fw_calibration_print(r, e);
 }
+
+static const struct {
+    const char *name;
+    int (*run)(const fw_args *a, fw_run *r, fw_err *e);
+} kinds[] = {{"verification", fw_eval_verification},
+             {"identification", fw_eval_identification},
+             {"clustering", fw_eval_clustering},
+             {"calibration", calibration}};
 
 int fw_cmd_eval(const fw_args *a, fw_err *e)
 {
-    if (a->nrest != 1 || strcmp(a->rest[0], "verification") || !a->pairs)
-        return fw_fail(e, FW_EUSAGE, "eval: expected `facewash eval verification --work DIR --pairs FILE`");
-    fw_store *s;
-    fw_run *r;
-    int rc = fw_open_run(a, false, FW_LOCK_NONE, &s, &r, e);
-    if (!rc) rc = verify(a, r, e);
+    size_t k = 0;
+    while (k < FW_COUNT(kinds) && (a->nrest != 1 || strcmp(a->rest[0], kinds[k].name))) k++;
+    if (k == FW_COUNT(kinds) || (!k && !a->pairs))
+        return fw_fail(e, FW_EUSAGE,
+                       "eval: expected `facewash eval verification --work DIR --pairs FILE`, or "
+                       "identification, clustering or calibration --work DIR");
+    fw_store *s = NULL;
+    fw_run *r = NULL;
+    int rc = a->work ? fw_people_adopt(a, a->work, e) : FW_OK;
+    if (!rc) rc = fw_open_run(a, false, FW_LOCK_NONE, &s, &r, e);
+    if (!rc) rc = kinds[k].run(a, r, e);
     fw_close_run(s, r);
     return rc;
 }

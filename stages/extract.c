@@ -12,6 +12,7 @@
 #include "../lib/pipe.h"
 #include "../lib/warp.h"
 #include "known.h"
+#include "look.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -611,4 +612,193 @@ int fw_extract(fw_run *r, size_t first, size_t last, int only_shard, fw_err *e)
     }
     free_pass(&p, trays, depth);
     return rc;
+}
+
+/* ---- one photo at a time (look.h) -------------------------------------------------------------------------------
+ * A pass without shards: a tray per worker, whose cells are read instead of written to columns. */
+
+struct fw_look {
+    fw_run run;
+    char dataset[1], *set[1]; /* the one set, "" */
+    fw_source *source[1];     /* borrowed */
+    pass pass;
+    job job; /* has no channels */
+    struct fw_tray *tray;
+    size_t task[3]; /* detect, align, embed */
+    int dim;
+};
+
+enum { LOOK_DETECT, LOOK_ALIGN, LOOK_EMBED };
+
+/* Every output of a stage as "nothing to say", as the writer of a run puts it. */
+static void clear_outputs(fw_look *l, struct fw_tray *t, size_t task)
+{
+    const fw_stage *st = fw_stages[l->pass.first + task];
+    for (int i = 0; st->outputs[i].name; i++) {
+        int s = l->pass.out[task * MAX_SLOTS + (size_t)i];
+        const slot *sl = &l->pass.slot[s];
+        t->cell[s].rows = sl->decl->arity == FW_ONE;
+        make_room(&t->cell[s], (size_t)sl->width * fw_dtype_size(sl->decl->type));
+    }
+}
+
+static int look_task(fw_look *l, struct fw_tray *t, int which, fw_err *e)
+{
+    size_t task = l->task[which];
+    clear_outputs(l, t, task);
+    return fw_stages[l->pass.first + task]->image(&l->pass.task[task], &t->item, e);
+}
+
+static cell *look_cell(fw_look *l, struct fw_tray *t, const char *column)
+{
+    for (int s = 0; s < l->pass.slots; s++)
+        if (!strcmp(l->pass.slot[s].decl->name, column)) return &t->cell[s];
+    return NULL; /* fw_look_open has checked those that are asked for */
+}
+
+static int check_columns(fw_look *l, fw_err *e)
+{
+    static const char *const needed[] = {"detect.status", "detect.size", "detect.box",  "detect.score",
+                                         "detect.target", "detect.why",  "embed.valid", "embed.vec"};
+    for (size_t i = 0; i < FW_COUNT(needed); i++)
+        if (!look_cell(l, &l->tray[0], needed[i])) return fw_fail(e, FW_EFAIL, "look: no column '%s'", needed[i]);
+    return FW_OK;
+}
+
+static int open_look(fw_look *l, fw_err *e)
+{
+    static const char *const names[] = {"detect", "align", "embed"};
+    pass *p = &l->pass;
+    uint64_t needed = 0;
+    p->first = fw_stage_row(names[LOOK_DETECT]);
+    p->tasks = fw_stage_row(names[LOOK_EMBED]) - p->first + 1;
+    p->task = FW_ARRAY(fw_task, p->tasks);
+    p->in = FW_ARRAY(int, p->tasks *MAX_SLOTS);
+    p->out = FW_ARRAY(int, p->tasks *MAX_SLOTS);
+    p->scratch = FW_ARRAY(scratch, (size_t)l->run.workers);
+    p->limits = (fw_image_limits){.max_pixels = l->run.conf->image_max_pixels,
+                                  .max_scans = (int)l->run.conf->image_max_scans,
+                                  .decode_side = (int)l->run.conf->image_decode_side};
+    for (size_t i = 0; i < FW_COUNT(names); i++) {
+        l->task[i] = fw_stage_row(names[i]) - p->first;
+        needed |= (uint64_t)1 << l->task[i];
+    }
+    FW_TRY(open_tasks(p, needed, e));
+    FW_TRY(check_columns(l, e));
+    l->dim = p->task[l->task[LOOK_EMBED]].width;
+    return FW_OK;
+}
+
+int fw_look_open(const fw_conf *c, const fw_source *photos, int workers, fw_look **out, fw_err *e)
+{
+    fw_look *l = *out = FW_NEW(fw_look);
+    l->set[0] = l->dataset;
+    l->source[0] = (fw_source *)(uintptr_t)photos; /* only asked what it holds */
+    l->run = (fw_run){.conf = c, .workers = workers, .set = l->set, .sets = 1, .source = l->source};
+    l->pass.run = &l->run;
+    l->tray = FW_ARRAY(struct fw_tray, (size_t)workers);
+    for (int w = 0; w < workers; w++) {
+        l->tray[w] = (struct fw_tray){.pass = &l->pass, .job = &l->job};
+        l->tray[w].item = (fw_item){.worker = w, .tray = &l->tray[w]};
+    }
+    int rc = open_look(l, e);
+    if (!rc) return FW_OK;
+    fw_look_close(l);
+    *out = NULL;
+    return rc;
+}
+
+void fw_look_close(fw_look *l)
+{
+    if (!l) return;
+    free_pass(&l->pass, l->tray, (size_t)l->run.workers);
+    fw_free(l);
+}
+
+int fw_look_dim(const fw_look *l)
+{
+    return l->dim;
+}
+
+static void sight_room(fw_look *l, fw_sight *out, int faces)
+{
+    out->faces = faces;
+    fw_reserve(&out->face, &out->face_cap, (size_t)faces, sizeof *out->face);
+    fw_reserve(&out->vec, &out->vec_cap, (size_t)faces * (size_t)l->dim, sizeof *out->vec);
+}
+
+static void take_vec(fw_look *l, struct fw_tray *t, fw_sight *out, int face)
+{
+    out->face[face].valid = *(const uint8_t *)look_cell(l, t, "embed.valid")->data;
+    if (out->face[face].valid)
+        fw_half_to_float(look_cell(l, t, "embed.vec")->data, out->vec + (size_t)face * (size_t)l->dim, (size_t)l->dim);
+}
+
+/* What detect found; without a face the photo itself is one, where the settings take it for that. */
+static void take_faces(fw_look *l, struct fw_tray *t, fw_sight *out)
+{
+    const int32_t *size = look_cell(l, t, "detect.size")->data;
+    const cell *box = look_cell(l, t, "detect.box"), *why = look_cell(l, t, "detect.why");
+    const float *score = look_cell(l, t, "detect.score")->data, *corner = box->data;
+    out->status = *(const uint8_t *)look_cell(l, t, "detect.status")->data;
+    out->target = *(const int32_t *)look_cell(l, t, "detect.target")->data;
+    out->width = size[0];
+    out->height = size[1];
+    snprintf(out->why, sizeof out->why, "%.*s", (int)why->rows, why->rows ? (const char *)why->data : "");
+    sight_room(l, out, (int)box->rows);
+    for (int i = 0; i < out->faces; i++) {
+        out->face[i] = (fw_sight_face){.score = score[i]};
+        memcpy(out->face[i].box, corner + 4 * i, sizeof out->face[i].box);
+    }
+}
+
+static int embed_faces(fw_look *l, struct fw_tray *t, bool all, fw_sight *out, fw_err *e)
+{
+    for (int i = 0; i < out->faces; i++) {
+        if (!all && i != out->target) continue;
+        *(int32_t *)(void *)look_cell(l, t, "detect.target")->own = i;
+        FW_TRY(look_task(l, t, LOOK_ALIGN, e));
+        FW_TRY(look_task(l, t, LOOK_EMBED, e));
+        take_vec(l, t, out, i);
+    }
+    if (out->faces) return FW_OK;
+    FW_TRY(look_task(l, t, LOOK_ALIGN, e));
+    FW_TRY(look_task(l, t, LOOK_EMBED, e));
+    if (!*(const uint8_t *)look_cell(l, t, "embed.valid")->data) return FW_OK;
+    sight_room(l, out, 1);
+    out->target = 0;
+    out->face[0] = (fw_sight_face){.box = {0, 0, (float)out->width, (float)out->height}};
+    take_vec(l, t, out, 0);
+    return FW_OK;
+}
+
+int fw_look_at(fw_look *l, int worker, const fw_source *src, const char *key, bool all, fw_sight *out, fw_err *e)
+{
+    struct fw_tray *t = &l->tray[worker];
+    fw_err bad = {0};
+    l->pass.scratch[worker].decoded = l->pass.scratch[worker].has_crop = false;
+    t->status = FW_IMG_OK;
+    t->why[0] = 0;
+    free(t->bytes);
+    t->bytes = NULL;
+    if (fw_source_read(src, key, l->run.conf->image_max_bytes, &t->bytes, &t->nbytes, &bad)) {
+        t->status = FW_IMG_UNREADABLE;
+        snprintf(t->why, sizeof t->why, "%.150s", bad.msg);
+    }
+    FW_TRY(look_task(l, t, LOOK_DETECT, e));
+    take_faces(l, t, out);
+    return embed_faces(l, t, all, out, e);
+}
+
+const float *fw_sight_vec(const fw_look *l, const fw_sight *s, int face)
+{
+    if (face < 0 || face >= s->faces || !s->face[face].valid) return NULL;
+    return s->vec + (size_t)face * (size_t)l->dim;
+}
+
+void fw_sight_free(fw_sight *s)
+{
+    fw_free(s->face);
+    fw_free(s->vec);
+    *s = (fw_sight){0};
 }

@@ -22,7 +22,12 @@ static const fw_command commands[] = {
     {"export", "--work DIR --out DIR [--format F] [--all] [--force]",
      "write the cleaned tables (csv, json) or set (dir, rec, tar, tsv, list)", fw_cmd_export},
     {"diff", "A B [--out DIR] [--json]", "what changed between two workspaces or lists", fw_cmd_diff},
-    {"eval", "verification --work DIR --pairs FILE", "verification accuracy on LFW-style pairs", fw_cmd_eval},
+    {"verify", "A B [--work DIR] [--json] [--exit-code]", "are two photos of one person?", fw_cmd_verify},
+    {"enrol", "SRC --gallery DIR", "put people into a gallery (a workspace, or one of its own)", fw_cmd_enrol},
+    {"identify", "PROBE... --gallery DIR [--top K] [--fpir SHARE] [--all] [--raw] [--json]",
+     "who of a gallery is on these photos?", fw_cmd_identify},
+    {"eval", "verification|identification|clustering|calibration --work DIR [--pairs FILE] [--json]",
+     "how well embeddings and clusters tell people apart", fw_cmd_eval},
     {"review", "--work DIR [--sample N [--seed S]] [PORT]",
      "serve the report on this machine; decisions go into the workspace at once", fw_cmd_review},
     {"apply", "--work DIR [--decisions FILE]...", "let what curators decided take effect", fw_cmd_apply},
@@ -56,7 +61,14 @@ enum {
     OPT_SEED,
     OPT_MODEL,
     OPT_PROVIDER,
-    OPT_FACES
+    OPT_FACES,
+    OPT_GALLERY,
+    OPT_TRUTH,
+    OPT_TOP,
+    OPT_FPIR,
+    OPT_RAW,
+    OPT_EXIT_CODE,
+    OPT_WITHOUT_OVERLAP
 };
 
 static const struct option options[] = {{"input", required_argument, NULL, 'i'},
@@ -83,6 +95,13 @@ static const struct option options[] = {{"input", required_argument, NULL, 'i'},
                                         {"seed", required_argument, NULL, OPT_SEED},
                                         {"faces", no_argument, NULL, OPT_FACES},
                                         {"provider", required_argument, NULL, OPT_PROVIDER},
+                                        {"gallery", required_argument, NULL, OPT_GALLERY},
+                                        {"truth", required_argument, NULL, OPT_TRUTH},
+                                        {"top", required_argument, NULL, OPT_TOP},
+                                        {"fpir", required_argument, NULL, OPT_FPIR},
+                                        {"raw", no_argument, NULL, OPT_RAW},
+                                        {"exit-code", no_argument, NULL, OPT_EXIT_CODE},
+                                        {"without-overlap", no_argument, NULL, OPT_WITHOUT_OVERLAP},
                                         {"threads", required_argument, NULL, 't'},
                                         {"quiet", no_argument, NULL, 'q'},
                                         {"verbose", no_argument, NULL, 'v'},
@@ -199,6 +218,25 @@ static int take_sample(fw_args *a, const char *text, fw_err *e)
     return FW_OK;
 }
 
+/* A share of all people and images: more than is ever asked for by hand, less than makes a search slow. */
+static int take_top(fw_args *a, const char *text, fw_err *e)
+{
+    uint64_t n;
+    FW_TRY(take_number("--top", text, 500, &n, e));
+    if (!n) return fw_fail(e, FW_EUSAGE, "--top 0: must be at least 1");
+    a->top = (size_t)n;
+    return FW_OK;
+}
+
+static int take_fpir(fw_args *a, const char *text, fw_err *e)
+{
+    char *end;
+    a->fpir = strtod(text, &end);
+    if (end == text || *end || !(a->fpir > 0 && a->fpir < 1))
+        return fw_fail(e, FW_EUSAGE, "--fpir '%s': must be a share between 0 and 1", text);
+    return FW_OK;
+}
+
 /* Several sources: a line each (lib/source.h). */
 static int take_input(fw_args *a, const char *spec)
 {
@@ -216,6 +254,37 @@ static int take_model(fw_args *a, const char *name, fw_err *e)
     a->models++;
     fw_free(all);
     return rc;
+}
+
+static int take_flag(fw_args *a, int opt, fw_err *e)
+{
+    switch (opt) {
+    case OPT_ALL:
+        return a->all = true, FW_OK;
+    case OPT_FORCE:
+        return a->force = true, FW_OK;
+    case OPT_JSON:
+        return a->json = true, FW_OK;
+    case OPT_DRY:
+        return a->dry = true, FW_OK;
+    case OPT_FACES:
+        return a->faces = true, FW_OK;
+    case OPT_RAW:
+        return a->raw = true, FW_OK;
+    case OPT_EXIT_CODE:
+        return a->exit_code = true, FW_OK;
+    case OPT_WITHOUT_OVERLAP:
+        return a->without_overlap = true, FW_OK;
+    case 'q':
+        a->quiet = true;
+        fw_log_level(FW_WARN);
+        return FW_OK;
+    case 'v':
+        fw_log_level(FW_DEBUG);
+        return FW_OK;
+    default:
+        return fw_fail(e, FW_EUSAGE, "see `facewash help`");
+    }
 }
 
 static int take_option(fw_args *a, int opt, char *arg, fw_err *e)
@@ -268,35 +337,22 @@ static int take_option(fw_args *a, int opt, char *arg, fw_err *e)
     case OPT_PAIRS:
         a->pairs = arg;
         return FW_OK;
-    case OPT_ALL:
-        a->all = true;
-        return FW_OK;
-    case OPT_FORCE:
-        a->force = true;
-        return FW_OK;
-    case OPT_JSON:
-        a->json = true;
-        return FW_OK;
-    case OPT_FACES:
-        a->faces = true;
-        return FW_OK;
-    case OPT_DRY:
-        a->dry = true;
-        return FW_OK;
     case OPT_SHARD:
         return take_shard(a, arg, e);
-    case 'q':
-        a->quiet = true;
-        fw_log_level(FW_WARN);
+    case OPT_GALLERY:
+        a->gallery = arg;
         return FW_OK;
-    case 'v':
-        fw_log_level(FW_DEBUG);
+    case OPT_TRUTH:
+        a->truth = arg;
         return FW_OK;
+    case OPT_TOP:
+        return take_top(a, arg, e);
+    case OPT_FPIR:
+        return take_fpir(a, arg, e);
     default:
-        return fw_fail(e, FW_EUSAGE, "see `facewash help`");
+        return take_flag(a, opt, e);
     }
 }
-
 static int parse(fw_args *a, int argc, char **argv, const char **name, fw_err *e)
 {
     int opt;
@@ -328,12 +384,12 @@ static int dispatch(const fw_args *a, const char *name, fw_err *e)
 int main(int argc, char **argv)
 {
     fw_err e = {0};
-    fw_args a = {.conf = fw_conf_new(), .shard = -1, .seed = 1};
+    fw_args a = {.conf = fw_conf_new(), .shard = -1, .seed = 1, .top = 5, .fpir = 1e-3};
     const char *name;
     catch_signals();
     int rc = parse(&a, argc, argv, &name, &e);
     if (!rc) rc = dispatch(&a, name, &e);
-    if (rc) fw_log(FW_ERROR, "%s", e.msg);
+    if (e.code) fw_log(FW_ERROR, "%s", e.msg);
     fw_free(a.inputs);
     fw_free((void *)a.benchmark);
     fw_free((void *)a.decisions);

@@ -34,8 +34,10 @@ static void separable(void **state)
     close_to(v.threshold, 0.5, 0.005); /* fold 0 is cut at (.4+.6)/2, fold 1 at (.2+.8)/2 */
     close_to(v.auc, 1, 0);
     close_to(v.eer, 0, 0);
-    close_to(v.tar_far2, 1, 0);
-    close_to(v.tar_far3, 1, 0);
+    close_to(v.auc_low, pow(.025, .25), 1e-6); /* none of four: 1 - (1 - .025^(1/4)) */
+    close_to(v.eer_high, 1 - pow(.025, .25), 1e-6);
+    close_to(v.tar[0].tar, 1, 0);
+    close_to(v.tar[1].tar, 1, 0);
 }
 
 /* The threshold of a fold comes from the others only: fold 1's pairs lie above fold 0's, so each is cut wrongly. */
@@ -61,8 +63,8 @@ static void roc_by_hand(void **state)
     fw_err e = {0};
     assert_int_equal(fw_verify_pairs(p, FW_COUNT(p), 2, &v, &e), FW_OK);
     close_to(v.auc, 7.0 / 9, 1e-12);
-    close_to(v.tar_far2, 1.0 / 3, 1e-12); /* before the first impostor passes */
-    close_to(v.eer, 1.0 / 3, 1e-12);      /* at a cut between .4 and .5: 1 of 3 accepted wrongly, 1 of 3 rejected */
+    close_to(v.tar[0].tar, 1.0 / 3, 1e-12); /* before the first impostor passes */
+    close_to(v.eer, 1.0 / 3, 1e-12);        /* at a cut between .4 and .5: 1 of 3 accepted wrongly, 1 of 3 rejected */
 }
 
 static void ties_count_half(void **state)
@@ -75,7 +77,7 @@ static void ties_count_half(void **state)
     close_to(v.auc, 0.5, 1e-12);
     close_to(v.eer, 0.5, 1e-12);
     close_to(v.accuracy, 0.5, 1e-12);
-    close_to(v.tar_far2, 0, 0);
+    close_to(v.tar[0].tar, 0, 0);
 }
 
 static void missing_pairs_are_wrong(void **state)
@@ -89,7 +91,7 @@ static void missing_pairs_are_wrong(void **state)
     assert_int_equal(v.missing, 2);
     close_to(v.accuracy, 0.75, 1e-12);
     close_to(v.auc, 9.0 / 16, 1e-12); /* 3 of 4 genuine against 3 of 4 impostors are right */
-    close_to(v.tar_far2, 0, 0);       /* one impostor of four is always accepted */
+    close_to(v.tar[0].tar, 0, 0);     /* one impostor of four is always accepted */
 }
 
 /* Ten folds of 100 pairs; in fold f, f pairs lie on the wrong side: mean .955, and the spread of 0..9. */
@@ -131,7 +133,7 @@ static void the_order_of_pairs_does_not_matter(void **state)
         p[j] = t;
     }
     assert_int_equal(fw_verify_pairs(p, 400, 4, &b, &e), FW_OK);
-    assert_true(a.accuracy == b.accuracy && a.auc == b.auc && a.eer == b.eer && a.tar_far2 == b.tar_far2);
+    assert_true(a.accuracy == b.accuracy && a.auc == b.auc && a.eer == b.eer && a.tar[0].tar == b.tar[0].tar);
     assert_true(a.threshold == b.threshold && a.std == b.std);
     assert_true(a.accuracy > .7 && a.accuracy < .95);
 }
@@ -161,6 +163,71 @@ static void student(void **state)
     close_to(fw_student_975(100000), 1.9600, 1e-4);
 }
 
+/* Values from NumPy, as DeLong's paper defines them: structural components, their variances over m and n. */
+static void delong_interval(void **state)
+{
+    FW_UNUSED(state);
+    static const float genuine[] = {0.91f, 0.83f, 0.77f, 0.74f, 0.7f, 0.62f, 0.55f, 0.55f, 0.41f, 0.33f, 0.28f, 0.12f},
+                       impostor[] = {0.55f, 0.38f, 0.33f, 0.3f,   0.21f,  0.18f,  0.12f,  0.1f,
+                                     0.07f, 0.03f, 0.01f, -0.02f, -0.05f, -0.06f, -0.11f, -0.2f};
+    fw_pair p[FW_COUNT(genuine) + FW_COUNT(impostor)];
+    size_t n = 0;
+    for (size_t i = 0; i < FW_COUNT(genuine); i++) p[n++] = (fw_pair){genuine[i], 1, 0, (uint32_t)(i % 2)};
+    for (size_t i = 0; i < FW_COUNT(impostor); i++) p[n++] = (fw_pair){impostor[i], 0, 0, (uint32_t)(i % 2)};
+    fw_verification v;
+    fw_err e = {0};
+    assert_int_equal(fw_verify_pairs(p, n, 2, &v, &e), FW_OK);
+    close_to(v.auc, 0.921875000000, 1e-9);
+    close_to(v.auc_low, 0.827128527623, 1e-9);
+    close_to(v.auc_high, 1.000000000000, 1e-9);
+    /* 6 of 12 lie above the highest impostor; Clopper-Pearson by bisection of the binomial sum */
+    close_to(v.tar[4].tar, 6 / 12.0, 1e-12);
+    close_to(v.tar[4].low, 0.210944638, 1e-6);
+    close_to(v.tar[4].high, 0.789055362, 1e-6);
+    close_to(v.tar[4].threshold, 0.62, 1e-6);
+    assert_false(v.tar[0].measurable); /* 16 impostor pairs do not measure 1 % */
+    assert_true(v.eer_low <= v.eer && v.eer <= v.eer_high && v.eer_low < v.eer_high);
+}
+
+/* 1,000 impostor pairs measure 1e-3, and no less. */
+static void what_can_be_measured(void **state)
+{
+    FW_UNUSED(state);
+    fw_pair p[1010];
+    for (size_t i = 0; i < 1000; i++) p[i] = (fw_pair){(float)i / 2000, 0, 0, (uint32_t)(i % 2)};
+    for (size_t i = 0; i < 10; i++) p[1000 + i] = (fw_pair){.45f + .01f * (float)i, 1, 0, (uint32_t)(i % 2)};
+    fw_verification v;
+    fw_err e = {0};
+    assert_int_equal(fw_verify_pairs(p, 1010, 2, &v, &e), FW_OK);
+    assert_true(v.tar[0].measurable && v.tar[1].measurable);
+    assert_false(v.tar[2].measurable);
+    close_to(v.tar[0].tar, 0.5, 1e-12); /* impostors .4950 and up are ten: genuine .50 to .54 */
+    close_to(v.roc[0].far, 0, 0);
+    close_to(v.roc[FW_ROC - 1].far, 1, 0);
+    close_to(v.roc[FW_ROC - 1].tar, 1, 0);
+    close_to(v.roc[120].threshold, 0.4, 1e-9); /* 1 - 120 x .005 */
+    close_to(v.roc[120].far, 0.2, 0.0011);
+    close_to(v.roc[120].tar, 1, 0);
+}
+
+/* The bootstrap's interval of a rate that is a binomial one: 200 and 200 pairs, 20 of either on the wrong side. */
+static void bootstrap_interval(void **state)
+{
+    FW_UNUSED(state);
+    fw_pair p[400];
+    for (size_t i = 0; i < 400; i++) {
+        bool same = i % 2, wrong = i < 40;
+        p[i] = (fw_pair){same != wrong ? .9f : .1f, same, 0, (uint32_t)(i / 200)};
+    }
+    fw_verification v;
+    fw_err e = {0};
+    assert_int_equal(fw_verify_pairs(p, 400, 2, &v, &e), FW_OK);
+    close_to(v.eer, 0.1, 1e-9);
+    /* both error rates vary with sd sqrt(.1 x .9 / 200) = .0212; the EER lies between them */
+    assert_true(v.eer_low > .1 - 2.6 * .0212 && v.eer_low < .1 - 0.8 * .0212);
+    assert_true(v.eer_high < .1 + 2.6 * .0212 && v.eer_high > .1 + 0.8 * .0212);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -172,6 +239,9 @@ int main(void)
         cmocka_unit_test(mean_spread_and_interval),
         cmocka_unit_test(the_order_of_pairs_does_not_matter),
         cmocka_unit_test(useless_lists_are_refused),
+        cmocka_unit_test(delong_interval),
+        cmocka_unit_test(what_can_be_measured),
+        cmocka_unit_test(bootstrap_interval),
         cmocka_unit_test(student),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
