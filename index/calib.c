@@ -248,24 +248,28 @@ static double standard(const fw_calib *c, double sim, double n, double rank, dou
 
 /* Ratios of fitted densities turn round far out in both tails, where neither fit has data. Past the genuine centre the
  * ratio is held from falling; under the impostor centre likewise. */
-static double bounded(double llr, double among)
+static double bounded(double llr, double most)
 {
-    const double most = FW_LLR_MAX + log(fmax(among, 1));
     return fmin(fmax(llr, -FW_LLR_MAX), most);
 }
 
-double fw_calib_llr_among(const fw_calib *c, double sim, double n, double rank, double among)
+static double photo_llr(const fw_calib *c, double sim, double n, double rank)
 {
     double offset, scale;
     quality_effect(c, rank, &offset, &scale);
     double top = clamp_sim(tanh(c->mean[0] + offset + fw_calib_shift(c, n)));
     double s = fmin(fmax(clamp_sim(sim), c->q0), fmax(top, c->q0));
-    return bounded(log_genuine(c, standard(c, s, n, rank, &scale)) - log(scale) - log_impostor(c, s), among);
+    return log_genuine(c, standard(c, s, n, rank, &scale)) - log(scale) - log_impostor(c, s);
 }
 
 double fw_calib_llr_of(const fw_calib *c, double sim, double n, double rank)
 {
-    return fw_calib_llr_among(c, sim, n, rank, 1);
+    return bounded(photo_llr(c, sim, n, rank), FW_LLR_MAX);
+}
+
+double fw_calib_llr_among(const fw_calib *c, double sim, double n, double rank, double among)
+{
+    return bounded(photo_llr(c, sim, n, rank), FW_LLR_PHOTO + log(among));
 }
 
 double fw_calib_llr_centres(const fw_calib *c, double cosine, double na, double nb, double among)
@@ -274,7 +278,7 @@ double fw_calib_llr_centres(const fw_calib *c, double cosine, double na, double 
     double shift = atanh(fmin(expected, 0.97)) - atanh(fmin(sqrt(c->rho), 0.995));
     double s = fmax(clamp_sim(cosine), c->q0), top = clamp_sim(tanh(c->mean[0] + shift));
     s = fmin(s, fmax(top, c->q0));
-    return bounded(log_genuine(c, atanh(s) - shift) - log_impostor(c, s), among);
+    return bounded(log_genuine(c, atanh(s) - shift) - log_impostor(c, s), FW_LLR_MAX + log(among));
 }
 
 double fw_calib_llr(const fw_calib *c, double sim, double n)

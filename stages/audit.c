@@ -123,7 +123,7 @@ static int run_audit(fw_task *t, fw_err *e)
 const fw_stage fw_stage_audit = {
     .name = "audit",
     .summary = "find wrong labels, merged and split identities",
-    .version = 3, /* 2: a second look with learned reliability */
+    .version = 4, /* 2: a second look with learned reliability; 3, 4: only living labels, bounds after the prior */
     .scope = FW_SCOPE_WHOLE,
     .outputs = outputs,
     .inputs = inputs,
