@@ -266,7 +266,9 @@ static int see_canvas(fw_detector_worker *w, const fw_image *img, const fw_look 
     FW_TRY(fw_runner_input(w->runner[0], 1, k->H, k->W, &input, e));
     fw_planar_place(&w->planar, img->rgb, img->width, img->height, k->sw, k->sh, k->ox, k->oy, 0, input, k->W, k->H);
     FW_TRY(fw_runner_run(w->runner[0], e));
-    FW_TRY(w->d->dec->decode(w, k->W, k->H, e));
+    const fw_detector *d = w->d;
+    for (int l = 0; l < d->levels; l++)
+        FW_TRY(d->dec->level(w, l, k->W / d->level_stride[l], k->H / d->level_stride[l], e));
     for (size_t i = 0; i < w->n; i++) to_decoded(&w->found[i], k, img);
     return FW_OK;
 }

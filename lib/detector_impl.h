@@ -22,9 +22,10 @@ typedef struct fw_decoder {
     int nets; /* files of the description: file, file2, file3 */
     /* Are the outputs what the decoder reads? FW_EUSAGE. */
     int (*check)(const fw_detector *d, fw_err *e);
-    /* Candidates in canvas pixels (pixel-centred), after the first net has run on a canvas of W x H. */
-    int (*decode)(fw_detector_worker *w, int W, int H, fw_err *e);
-    /* Instead of decode: candidates in pixels of the decoded photo (pixel-centred). `img` has only pixels and sizes. */
+    /* Candidates of output level l, cols x rows cells, in canvas pixels (pixel-centred), after the first net has run.
+     */
+    int (*level)(fw_detector_worker *w, int l, int cols, int rows, fw_err *e);
+    /* Instead of level: candidates in pixels of the decoded photo (pixel-centred). `img` has only pixels and sizes. */
     int (*see)(fw_detector_worker *w, const fw_image *img, const fw_look *k, fw_err *e);
 } fw_decoder;
 

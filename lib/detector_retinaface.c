@@ -50,28 +50,26 @@ static fw_face face_at(float cx, float cy, float size, float score, const float 
     return f;
 }
 
-static int decode(fw_detector_worker *w, int W, int H, fw_err *e)
+static int decode_level(fw_detector_worker *w, int l, int cols, int rows, fw_err *e)
 {
     const fw_detector *d = w->d;
-    for (int l = 0; l < d->levels; l++) {
-        const int stride = d->level_stride[l], cols = W / stride, rows = H / stride, A = d->anchor_count[l];
-        const size_t plane = (size_t)cols * rows;
-        const float *score, *box, *mark;
-        FW_TRY(output(w, l, 0, cols, rows, &score, e));
-        FW_TRY(output(w, l, 1, cols, rows, &box, e));
-        FW_TRY(output(w, l, 2, cols, rows, &mark, e));
-        for (int a = 0; a < A; a++)
-            for (size_t i = 0; i < plane; i++) {
-                const float s = score[(size_t)(A + a) * plane + i];
-                if (!(s >= d->opts.threshold)) continue;
-                const float cx = 7.5f + (float)((int)(i % (size_t)cols) * stride),
-                            cy = 7.5f + (float)((int)(i / (size_t)cols) * stride);
-                const fw_face f = face_at(cx, cy, d->anchor[l][a], s, box + (size_t)(4 * a) * plane + i,
-                                          mark + (size_t)(10 * a) * plane + i, plane);
-                fw_detector_append(w, &f);
-            }
-    }
+    const int stride = d->level_stride[l], A = d->anchor_count[l];
+    const size_t plane = (size_t)cols * rows;
+    const float *score, *box, *mark;
+    FW_TRY(output(w, l, 0, cols, rows, &score, e));
+    FW_TRY(output(w, l, 1, cols, rows, &box, e));
+    FW_TRY(output(w, l, 2, cols, rows, &mark, e));
+    for (int a = 0; a < A; a++)
+        for (size_t i = 0; i < plane; i++) {
+            const float s = score[(size_t)(A + a) * plane + i];
+            if (!(s >= d->opts.threshold)) continue;
+            const float cx = 7.5f + (float)((int)(i % (size_t)cols) * stride),
+                        cy = 7.5f + (float)((int)(i / (size_t)cols) * stride);
+            const fw_face f = face_at(cx, cy, d->anchor[l][a], s, box + (size_t)(4 * a) * plane + i,
+                                      mark + (size_t)(10 * a) * plane + i, plane);
+            fw_detector_append(w, &f);
+        }
     return FW_OK;
 }
 
-const fw_decoder fw_decoder_retinaface = {"retinaface", 1, check, decode, NULL};
+const fw_decoder fw_decoder_retinaface = {"retinaface", 1, check, decode_level, NULL};

@@ -71,11 +71,4 @@ static int decode_level(fw_detector_worker *w, int l, int cols, int rows, fw_err
     return FW_OK;
 }
 
-static int decode(fw_detector_worker *w, int W, int H, fw_err *e)
-{
-    for (int l = 0; l < w->d->levels; l++)
-        FW_TRY(decode_level(w, l, W / w->d->level_stride[l], H / w->d->level_stride[l], e));
-    return FW_OK;
-}
-
-const fw_decoder fw_decoder_scrfd = {"scrfd", 1, check, decode, NULL};
+const fw_decoder fw_decoder_scrfd = {"scrfd", 1, check, decode_level, NULL};

@@ -190,7 +190,7 @@ static int image_embed(fw_task *t, fw_item *it, fw_err *e)
 const fw_stage fw_stage_embed = {
     .name = "embed",
     .summary = "turn every aligned face into an embedding",
-    .version = 2,
+    .version = 3,
     .scope = FW_SCOPE_SHARD,
     .outputs = outputs,
     .inputs = inputs,

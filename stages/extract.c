@@ -74,8 +74,8 @@ typedef struct pass {
     fw_task *task;
     uint64_t opened; /* tasks whose open was called */
     slot slot[MAX_SLOTS];
-    int slots;
-    int *in, *out; /* [task * MAX_SLOTS + i] -> slot */
+    int slots, status; /* status: the slot of detect.status, -1: none */
+    int *in, *out;     /* [task * MAX_SLOTS + i] -> slot */
     job *jobs;
     size_t njobs, read_job, read_row;
     scratch *scratch;
@@ -362,19 +362,20 @@ static bool next_image(pass *p, struct fw_tray *t)
     return true;
 }
 
-/* Copies all that this job makes of an image from where its content was seen. */
-static int copy_known(pass *p, struct fw_tray *t, fw_seen where, fw_err *e)
+/* Copies all that this job makes of an image from where its content was seen. False: it must be looked at again. */
+static bool copy_known(pass *p, struct fw_tray *t, fw_seen where, fw_err *e)
 {
     for (int i = 0; i < p->slots; i++) {
         const slot *sl = &p->slot[i];
         cell *c = &t->cell[i];
         const void *data;
         if (!t->job->ch[i].make) continue;
-        FW_TRY(fw_known_get(p->known, where, i, sl->decl, sl->width, &data, &c->rows, e));
+        if (fw_known_get(p->known, where, i, sl->decl, sl->width, &data, &c->rows, e)) return false;
+        if (i == p->status && *(const uint8_t *)data == FW_IMG_UNREADABLE) return false;
         const size_t size = sl->decl->arity == FW_BLOB ? 1 : (size_t)sl->width * fw_dtype_size(sl->decl->type);
         if (data) memcpy(make_room(c, c->rows * size), data, c->rows * size);
     }
-    return FW_OK;
+    return true;
 }
 
 /* A damaged donor costs a second look, nothing more. */
@@ -384,8 +385,8 @@ static bool take_known(pass *p, struct fw_tray *t)
     fw_err e = {0};
     if (!p->known || !fw_known_find(p->known, ((const fw_hash *)t->item.shard->hash.data)[t->item.row], &where))
         return false;
-    if (!copy_known(p, t, where, &e)) return t->known = true;
-    fw_log(FW_DEBUG, "looking again at an image that was seen before: %s", e.msg);
+    if (copy_known(p, t, where, &e)) return t->known = true;
+    if (e.code) fw_log(FW_DEBUG, "looking again at an image that was seen before: %s", e.msg);
     map_cells(t);
     return false;
 }
@@ -480,10 +481,17 @@ static int write_tray(void *user, void *tray, fw_err *e)
 
 /* ---- setting up ------------------------------------------------------------------------------------------------ */
 
-static int slot_of(pass *p, const char *column, fw_err *e)
+static int find_slot(const pass *p, const char *column)
 {
     for (int s = 0; s < p->slots; s++)
         if (!strcmp(p->slot[s].decl->name, column)) return s;
+    return -1;
+}
+
+static int slot_of(pass *p, const char *column, fw_err *e)
+{
+    const int known = find_slot(p, column);
+    if (known >= 0) return known;
     const fw_output *decl = NULL;
     size_t stage = fw_producer(column, &decl);
     if (p->slots == MAX_SLOTS || !decl) {
@@ -596,6 +604,7 @@ int fw_extract(fw_run *r, size_t first, size_t last, int only_shard, fw_err *e)
     if (needed && !rc) {
         double start = fw_now();
         p.known = fw_known_new(r, first, last);
+        p.status = find_slot(&p, "detect.status");
         fw_progress_start("extract", "images", p.total);
         rc = fw_pipe_run(&(fw_pipe){.workers = r->workers,
                                     .depth = depth,
@@ -651,9 +660,8 @@ static int look_task(fw_look *l, struct fw_tray *t, int which, fw_err *e)
 
 static cell *look_cell(fw_look *l, struct fw_tray *t, const char *column)
 {
-    for (int s = 0; s < l->pass.slots; s++)
-        if (!strcmp(l->pass.slot[s].decl->name, column)) return &t->cell[s];
-    return NULL; /* fw_look_open has checked those that are asked for */
+    const int s = find_slot(&l->pass, column);
+    return s < 0 ? NULL : &t->cell[s]; /* fw_look_open has checked those that are asked for */
 }
 
 static int check_columns(fw_look *l, fw_err *e)

@@ -3,6 +3,7 @@
  * What shard stages make of an image depends on its bytes alone. So a photo that was renamed, moved to another folder
  * or copied needs no second look: its rows are taken over from the shard that has them (a "donor": every stage of the
  * pass is done there, with the same settings and models). The same bytes result as from looking again.
+ * Except for a photo that could not be read: that may have been the disk and not the content, so it is looked at again.
  *
  * Memory: 24 bytes per row of the donors while a pass runs, and up to FW_DONORS mapped shards.
  */

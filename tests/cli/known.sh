@@ -17,6 +17,12 @@ def load(d):
 e, f = load("e"), load("f")
 print(len(e), "embeddings, the same bytes:", all(e[p] == f[p] for p in f))
 PY
+echo "--- a photo that could not be read is looked at again when its content comes back"
+mkdir s; cp -r "$FIXTURES/faces/John_Simm" s/Simm
+facewash ingest --input dir:s --work v -q; mv s/Simm/John_Simm_0001.jpg aside
+for stage in detect align embed quality signature; do facewash $stage --work v -q 2>/dev/null || echo "$stage -> $?"; done
+mv aside s/Simm/back.jpg; run s v g | grep -v ingest
+grep -E 'back.jpg' g/images.csv | cut -d, -f1-4
 echo "--- a damaged donor costs a second look"
 mv d/Renamed/other.jpg d/Renamed/again.jpg; mv d/Renamed/John_Salley_0003.jpg d/Renamed/third.jpg
 for f in w/out/embed/000000-*/embed.vec; do chmod u+w "$f"; truncate -s 100 "$f"; done

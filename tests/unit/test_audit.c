@@ -41,16 +41,6 @@ static void ready(world *w)
     build_graph(w);
 }
 
-static void drop(world *w)
-{
-    fw_vectors_free(w->v);
-    fw_graph_free(w->knn);
-    fw_free(w->half);
-    fw_free(w->label);
-    fw_free(w->person);
-    fw_free(w->quality);
-}
-
 static fw_audit *judge(const world *w, const fw_audit_opt *opt)
 {
     fw_audit *a;

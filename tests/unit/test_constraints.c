@@ -52,15 +52,6 @@ static world plant(double look_part, double guest_part)
     return w;
 }
 
-static void drop(world *w)
-{
-    fw_vectors_free(w->v);
-    fw_graph_free(w->knn);
-    fw_free(w->half);
-    fw_free(w->label);
-    fw_free(w->person);
-}
-
 static bool flagged(const fw_audit *a, size_t i)
 {
     return a->verdict[i] == FW_AUDIT_REMOVE || a->verdict[i] == FW_AUDIT_RELABEL;

@@ -9,7 +9,7 @@
 
 #include "lib/detector.h"
 #include "lib/landmarks.h"
-#include "tiny_onnx.h"
+#include "runtime.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -17,22 +17,6 @@
 
 enum { SIDE = 64, LEVELS = 3 };
 static const int STRIDE[LEVELS] = {8, 16, 32};
-static char path[] = "/tmp/fw-decoders-XXXXXX";
-static fw_runtime *rt;
-
-static int start(void **state)
-{
-    FW_UNUSED(state);
-    int fd = mkstemp(path);
-    return fd < 0 || close(fd) || fw_runtime_open(&rt, NULL);
-}
-
-static int stop(void **state)
-{
-    FW_UNUSED(state);
-    fw_runtime_close(rt);
-    return unlink(path);
-}
 
 /* An output that is always these rows. `rank3`: with a leading 1. */
 static void constant(tiny_onnx *o, const char *name, const float *rows, int n, int width, bool rank3)

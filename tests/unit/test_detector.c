@@ -7,29 +7,12 @@
 #include <cmocka.h>
 
 #include "lib/detector.h"
-#include "tiny_onnx.h"
+#include "runtime.h"
 
 #include <math.h>
 #include <omp.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-static char path[] = "/tmp/fw-detect-XXXXXX";
-static fw_runtime *rt;
-
-static int start(void **state)
-{
-    FW_UNUSED(state);
-    int fd = mkstemp(path);
-    return fd < 0 || close(fd) || fw_runtime_open(&rt, NULL);
-}
-
-static int stop(void **state)
-{
-    FW_UNUSED(state);
-    fw_runtime_close(rt);
-    return unlink(path);
-}
 
 /* One level: cells of 8 pixels, one anchor of 16. The top left pixel of a cell decides: red/255 is the score, green/255
  * the shift of the box in anchors, to the right and down. Landmark number k is 0.1 * k anchors from the anchor's

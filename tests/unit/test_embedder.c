@@ -6,30 +6,13 @@
 #include <cmocka.h>
 
 #include "lib/embedder.h"
-#include "tiny_onnx.h"
+#include "runtime.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { W = 3, H = 2, DIM = W * H * 3 };
-
-static char path[] = "/tmp/fw-embed-XXXXXX";
-static fw_runtime *rt;
-
-static int start(void **state)
-{
-    FW_UNUSED(state);
-    int fd = mkstemp(path);
-    return fd < 0 || close(fd) || fw_runtime_open(&rt, NULL);
-}
-
-static int stop(void **state)
-{
-    FW_UNUSED(state);
-    fw_runtime_close(rt);
-    return unlink(path);
-}
 
 /* Embedding = the normalised input, flattened. `batch` -1: any. */
 static fw_modeldesc flat(int batch, bool nhwc)

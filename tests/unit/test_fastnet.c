@@ -10,28 +10,11 @@
 #include "lib/file.h"
 #include "lib/model.h"
 #include "lib/onnxgraph.h"
-#include "tiny_onnx.h"
+#include "runtime.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
-
-static char path[] = "/tmp/fw-fastnet-XXXXXX";
-static fw_runtime *rt;
-
-static int start(void **state)
-{
-    FW_UNUSED(state);
-    int fd = mkstemp(path);
-    return fd < 0 || close(fd) || fw_runtime_open(&rt, NULL);
-}
-
-static int stop(void **state)
-{
-    FW_UNUSED(state);
-    fw_runtime_close(rt);
-    return unlink(path);
-}
 
 /* Least cosine between fastnet and ONNX Runtime over `n` pictures: noise on a grid that gets finer. */
 static double least_cosine(const fw_modeldesc *d, bool bf16, int n)

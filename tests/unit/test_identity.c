@@ -36,15 +36,6 @@ static world make(uint64_t seed)
     return w;
 }
 
-static void drop(world *w)
-{
-    fw_vectors_free(w->v);
-    fw_graph_free(w->knn);
-    fw_free(w->half);
-    fw_free(w->label);
-    fw_free(w->person);
-}
-
 static fw_audit *judge(const world *w)
 {
     fw_audit *a;

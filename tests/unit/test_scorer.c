@@ -6,29 +6,13 @@
 #include <cmocka.h>
 
 #include "lib/scorer.h"
-#include "tiny_onnx.h"
+#include "runtime.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 enum { W = 4, H = 3 };
-static char path[] = "/tmp/fw-scorer-XXXXXX";
-static fw_runtime *rt;
-
-static int start(void **state)
-{
-    FW_UNUSED(state);
-    int fd = mkstemp(path);
-    return fd < 0 || close(fd) || fw_runtime_open(&rt, NULL);
-}
-
-static int stop(void **state)
-{
-    FW_UNUSED(state);
-    fw_runtime_close(rt);
-    return unlink(path);
-}
 
 static fw_modeldesc mean_of(int batch, bool each)
 {

@@ -49,4 +49,14 @@ static inline void build_graph(world *w)
     fw_free(row);
 }
 
+static inline void drop(world *w)
+{
+    fw_vectors_free(w->v);
+    fw_graph_free(w->knn);
+    fw_free(w->half);
+    fw_free(w->label);
+    fw_free(w->person);
+    fw_free(w->quality);
+}
+
 #endif
