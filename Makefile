@@ -100,7 +100,7 @@ format:
 # Unit and CLI tests with AddressSanitizer and UndefinedBehaviorSanitizer. tests/lsan.supp names what libraries keep.
 asan:
 	@ASAN_OPTIONS=detect_stack_use_after_return=0:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 \
-		LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
+		LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 SANITIZED=1 \
 		$(MAKE) --no-print-directory SAN=address,undefined OPT=-O1 SUITES="unit cli" asan-run
 
 asan-run: tests-built

@@ -39,7 +39,7 @@ static uint32_t *dense(const uint32_t *id, size_t n, size_t *k)
 {
     uint32_t *sorted = FW_ARRAY(uint32_t, n), *out = FW_ARRAY(uint32_t, n);
     size_t kinds = 0;
-    memcpy(sorted, id, n * sizeof *sorted);
+    if (n) memcpy(sorted, id, n * sizeof *sorted);
     qsort(sorted, n, sizeof *sorted, by_value);
     for (size_t i = 0; i < n; i++)
         if (!kinds || sorted[kinds - 1] != sorted[i]) sorted[kinds++] = sorted[i];

@@ -132,7 +132,7 @@ static int load_audit(work *w, fw_audit *a, fw_err *e)
         if (c && c->rows != rows) fw_fail(e, FW_EFAIL, "column '%s': %zu rows, expected %zu", name, c->rows, rows);
         fw_free(name);
         if (!c || e->code) return e->code;
-        memcpy(to[i], c->data, rows * fw_dtype_size(outputs[i].type));
+        if (rows) memcpy(to[i], c->data, rows * fw_dtype_size(outputs[i].type));
     }
     return FW_OK;
 }

@@ -38,7 +38,6 @@ add random.onnx | grep -vE '\.\.\.$|^best'
 add box.onnx
 add bright.onnx
 add external.onnx
-add memory.onnx | grep -oE 'error: run model|Failed to allocate memory|->.*'
 head -c 100000 shipped.onnx >cut.onnx
 add cut.onnx
 add nothing.onnx
