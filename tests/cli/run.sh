@@ -5,8 +5,8 @@
 #   UPDATE=1 tests/cli/run.sh [NAME...]   writes NAME.out instead; look at the difference before you commit it
 #
 # A test may use $FIXTURES (tests/fixtures.py; read only), $ROOT (the repository) and calls `facewash`. What depends on time or
-# place is replaced before comparing, see normalise below. `# needs: photos`, `# needs: mtcnn` in a test: skipped
-# without the demo photos or without that model.
+# place is replaced before comparing, see normalise below. `# needs: photos`, `# needs: mtcnn`, `# needs: plain` in a test: skipped
+# without the demo photos, without that model, or in a sanitizer build.
 set -uo pipefail
 export LC_ALL=C TZ=UTC
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
