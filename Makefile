@@ -120,7 +120,7 @@ coverage-run: tests-built
 # folder, whose photos are then used instead of the demo's. BENCH_LIKE: embeddings (.npy) whose covariance k-NN data get.
 BENCH_ROWS ?= 20000
 BENCH_PHOTOS ?= 100
-$B/bench: $(wildcard tests/bench/*.[ch]) $B/libfacewash.a
+$B/bench: $(filter-out %/bench_identify.c,$(wildcard tests/bench/*.[ch])) $B/libfacewash.a
 	@echo "  CC $@"
 	$Q$(CC) $(CPPFLAGS) $(CFLAGS) -I. $(LDFLAGS) -o $@ $(filter %.c %.a,$^) $(LDLIBS)
 
