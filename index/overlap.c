@@ -1,5 +1,6 @@
 #include "overlap.h"
 #include "hashpairs.h"
+#include "reliability.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -8,6 +9,9 @@
 
 /* Photos that stand for a large identity (evenly spread), and rounds of leaving out what does not fit. */
 enum { SAMPLE = 64, TRIMS = 2, IMAGE_NEIGHBOURS = 4 };
+
+/* Photos that teach how much a photo can say: beyond so many the answer no longer changes. */
+enum { TEACHERS = 65536 };
 
 /* Photos under the 1e-3 point to their identity's centroid are not counted in it. */
 static const double TRIM_FAR = 1e-3;
@@ -37,6 +41,7 @@ typedef struct people {
     size_t count;
     fw_groups groups;
     double trim;
+    float *weight; /* of every photo in its person's centroid; NULL: all alike */
 } people;
 
 static people people_new(const fw_overlap_side *side, double trim)
@@ -51,14 +56,15 @@ static people people_new(const fw_overlap_side *side, double trim)
 static void people_free(people *p)
 {
     fw_groups_free(&p->groups);
+    fw_free(p->weight);
     fw_free(p->of);
 }
 
-static void mean_of(const float *x, const uint8_t *fits, size_t n, int dim, float *out)
+static void mean_of(const float *x, const float *weight, const uint8_t *fits, size_t n, int dim, float *out)
 {
     memset(out, 0, (size_t)dim * sizeof *out);
     for (size_t i = 0; i < n; i++)
-        for (int d = 0; fits[i] && d < dim; d++) out[d] += x[i * (size_t)dim + (size_t)d];
+        for (int d = 0; fits[i] && d < dim; d++) out[d] += weight[i] * x[i * (size_t)dim + (size_t)d];
     fw_normalise(out, dim);
 }
 
@@ -70,19 +76,72 @@ static void find_centre(const people *p, uint32_t who, size_t but, float *out)
     size_t first = p->groups.off[who], n = p->groups.off[who + 1] - first, take = n < SAMPLE ? n : SAMPLE;
     float *x = FW_ARRAY(float, take *(size_t)v->dim);
     uint8_t fits[SAMPLE] = {0};
+    float weight[SAMPLE];
     for (size_t i = 0; i < take; i++) {
         size_t row = p->groups.row[first + i * n / take];
         fits[i] = row != but;
+        weight[i] = p->weight ? p->weight[row] : 1;
         if (fits[i]) fw_vectors_get(v, row, x + i * (size_t)v->dim); /* else zeros, which never fit */
     }
-    mean_of(x, fits, take, v->dim, out);
+    mean_of(x, weight, fits, take, v->dim, out);
     for (int round = 0; round < TRIMS && take > 2; round++) {
         size_t fit = 0;
         for (size_t i = 0; i < take; i++) fit += fits[i] = fw_dot(out, x + i * (size_t)v->dim, v->dim) >= p->trim;
         if (!fit) break;
-        mean_of(x, fits, take, v->dim, out);
+        mean_of(x, weight, fits, take, v->dim, out);
     }
     fw_free(x);
+}
+
+/* atanh of every photo's similarity to the rest of its person, for labels of the training set that are taken evenly. */
+static float *teach(const people *p)
+{
+    const fw_vectors *v = p->side->vectors;
+    float *target = FW_ARRAY(float, v->n);
+    size_t every = v->n / TEACHERS + 1;
+    for (size_t i = 0; i < v->n; i++) target[i] = NAN;
+#pragma omp parallel
+    {
+        float *x = FW_ARRAY(float, v->dim), *centre = FW_ARRAY(float, v->dim);
+#pragma omp for schedule(dynamic, 64)
+        for (size_t l = 0; l < p->side->labels; l += every)
+            for (size_t k = p->groups.off[l]; p->groups.off[l + 1] - p->groups.off[l] > 1 && k < p->groups.off[l + 1];
+                 k++) {
+                size_t row = p->groups.row[k];
+                fw_vectors_get(v, row, x);
+                find_centre(p, (uint32_t)l, row, centre);
+                double s = (double)fw_dot(x, centre, v->dim);
+                if (s >= p->trim) target[row] = (float)atanh(fmin(s, 0.999));
+            }
+        fw_free(x);
+        fw_free(centre);
+    }
+    return target;
+}
+
+static float *weights_of(const float *value, size_t n)
+{
+    float *w = FW_ARRAY(float, n);
+    for (size_t i = 0; i < n; i++) w[i] = fw_reliability_weight(value[i]);
+    return w;
+}
+
+/* Blurred and turned photos say less, and count for less in their person's centroid, on both sides. Degraded LFW, halves
+ * that share 305 of 1,957 people: best F1 .970 and .969 without, .979 and .976 with it (weights from the quality measures
+ * alone make it .958). Too few photos to learn from: all count alike. */
+static void weigh(people *train, people *bench)
+{
+    fw_reliability r;
+    float *target = teach(train);
+    const fw_reliability_in in = {train->side->vectors, train->of, train->count, target, NULL};
+    if (fw_reliability_learn(&r, &in)) {
+        float *value = fw_reliability_foretell(&r, bench->side->vectors, NULL);
+        train->weight = weights_of(r.value, train->side->vectors->n);
+        bench->weight = weights_of(value, bench->side->vectors->n);
+        fw_free(value);
+        fw_reliability_free(&r);
+    }
+    fw_free(target);
 }
 
 typedef struct match {
@@ -408,6 +467,7 @@ int fw_overlap_find(const fw_overlap_side *train, const fw_overlap_side *bench, 
 {
     double trim = fw_calib_threshold(calib, TRIM_FAR);
     people t = people_new(train, trim), b = people_new(bench, trim);
+    weigh(&t, &b);
     fw_overlap *r = FW_NEW(fw_overlap);
     matches l = {0};
     uint8_t *hit = fw_alloc(t.count, 1);

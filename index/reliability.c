@@ -9,6 +9,8 @@
 #define SLABS   32    /* partial sums, added in order: the same bytes for any number of threads */
 #define LEAST   1000  /* images to learn from; under two a component at 512 the error decides in any case */
 #define MOST    65536 /* taken evenly over the rows: beyond, the weights no longer change what is decided */
+#define LEAST_SIGN 0.05 /* foretold values are kept between these: no photo counts for more than 60 others */
+#define MOST_SIGN  1.5
 #define EXTRA   2     /* features beside the embedding: quality rank and its square, about zero */
 
 typedef struct sample {
@@ -55,14 +57,15 @@ void fw_rank_values(const float *value, size_t n, float *rank)
     }
 }
 
-static void features(const fit *f, size_t row, float *x)
+/* x: dim + EXTRA values, less `mean` (or NULL). */
+static void features(const fw_reliability_in *in, size_t row, const float *mean, float *x)
 {
-    size_t dim = (size_t)f->in->v->dim;
-    float q = f->in->rank[row];
-    fw_vectors_get(f->in->v, row, x);
+    size_t dim = (size_t)in->v->dim;
+    float q = in->rank ? in->rank[row] : -1;
+    fw_vectors_get(in->v, row, x);
     x[dim] = q < 0 ? 0 : q - 0.5f;
     x[dim + 1] = q < 0 ? 0 : (q - 0.5f) * (q - 0.5f) - 1 / 12.0f;
-    for (size_t d = 0; f->mean && d < f->width; d++) x[d] -= f->mean[d];
+    for (size_t d = 0; mean && d < dim + EXTRA; d++) x[d] -= mean[d];
 }
 
 static void choose_samples(fit *f)
@@ -86,7 +89,7 @@ static void centre_features(fit *f)
     double *sum = FW_ARRAY(double, f->width), t[FOLDS + 1] = {0}, n[FOLDS + 1] = {0};
     float *x = FW_ARRAY(float, f->width);
     for (size_t i = 0; i < f->count; i++) {
-        features(f, f->s[i].row, x);
+        features(f->in, f->s[i].row, NULL, x);
         for (size_t d = 0; d < f->width; d++) sum[d] += x[d];
         t[f->s[i].fold] += f->s[i].target, n[f->s[i].fold]++;
         t[FOLDS] += f->s[i].target, n[FOLDS]++;
@@ -103,7 +106,7 @@ static void centre_features(fit *f)
 static double one_sample(const fit *f, const sample *s, bool first, float *x, float *out)
 {
     size_t w = f->width;
-    features(f, s->row, x);
+    features(f->in, s->row, f->mean, x);
     double miss = s->target - f->base[s->fold] - fw_dot(x, f->weight + s->fold * w, (int)w);
     for (unsigned k = 0; k < FOLDS; k++) {
         if (k == s->fold) continue;
@@ -178,26 +181,61 @@ static double solve(fit *f)
 static void foretell(const fit *f, fw_reliability *r)
 {
     const fw_vectors *v = f->in->v;
-    float *value = FW_ARRAY(float, v->n);
 #pragma omp parallel
     {
         float *x = FW_ARRAY(float, f->width);
 #pragma omp for schedule(static)
         for (size_t i = 0; i < v->n; i++) {
             unsigned k = fold_of(f->in->label[i]);
-            value[i] = NAN;
+            r->value[i] = NAN;
             if (!fw_vectors_valid(v, i)) continue;
-            features(f, i, x);
-            value[i] = (float)f->base[k] + fw_dot(x, f->weight + k * f->width, (int)f->width);
+            features(f->in, i, f->mean, x);
+            r->value[i] = (float)f->base[k] + fw_dot(x, f->weight + k * f->width, (int)f->width);
         }
         fw_free(x);
     }
-    fw_rank_values(value, v->n, r->rank);
+    fw_rank_values(r->value, v->n, r->rank);
     for (size_t i = 0; i < v->n; i++) {
         int b = (int)(r->rank[i] * FW_RELIABILITY_BINS);
         r->bin[i] = (uint8_t)(b < 0 ? 0 : b >= FW_RELIABILITY_BINS ? FW_RELIABILITY_BINS - 1 : b);
     }
-    fw_free(value);
+}
+
+static void keep_model(const fit *f, fw_reliability *r)
+{
+    size_t w = f->width;
+    memcpy(r->model, f->mean, w * sizeof *r->model);
+    for (size_t k = 0; k < FOLDS; k++) {
+        for (size_t d = 0; d < w; d++) r->model[w + d] += f->weight[k * w + d] / FOLDS;
+        r->model[2 * w] += (float)f->base[k] / FOLDS;
+    }
+}
+
+float *fw_reliability_foretell(const fw_reliability *r, const fw_vectors *v, const float *rank)
+{
+    size_t w = (size_t)v->dim + EXTRA;
+    float *value = FW_ARRAY(float, v->n);
+    const fw_reliability_in in = {.v = v, .rank = rank};
+#pragma omp parallel
+    {
+        float *x = FW_ARRAY(float, w);
+#pragma omp for schedule(static)
+        for (size_t i = 0; i < v->n; i++) {
+            value[i] = NAN;
+            if (!fw_vectors_valid(v, i)) continue;
+            features(&in, i, r->model, x);
+            value[i] = r->model[2 * w] + fw_dot(x, r->model + w, (int)w);
+        }
+        fw_free(x);
+    }
+    return value;
+}
+
+float fw_reliability_weight(float value)
+{
+    if (isnan(value)) return 1;
+    double t = tanh(fmin(fmax((double)value, LEAST_SIGN), MOST_SIGN));
+    return (float)(t / (1 - t * t));
 }
 
 /* Each label's mean in each bin counts once. A mean over few people is mostly where these people lie: what L
@@ -244,10 +282,13 @@ bool fw_reliability_learn(fw_reliability *r, const fw_reliability_in *in)
     if (f.count >= LEAST) {
         r->rank = FW_ARRAY(float, in->v->n);
         r->bin = FW_ARRAY(uint8_t, in->v->n);
+        r->value = FW_ARRAY(float, in->v->n);
+        r->model = FW_ARRAY(float, 2 * f.width + 1);
         r->centre = FW_ARRAY(float, FW_RELIABILITY_BINS *(size_t)in->v->dim);
         centre_features(&f);
         r->explained = solve(&f);
         foretell(&f, r);
+        keep_model(&f, r);
         find_centres(r, in);
         fw_free(f.weight);
         fw_free(f.step);
@@ -262,6 +303,8 @@ bool fw_reliability_learn(fw_reliability *r, const fw_reliability_in *in)
 void fw_reliability_free(fw_reliability *r)
 {
     fw_free(r->rank);
+    fw_free(r->value);
+    fw_free(r->model);
     fw_free(r->bin);
     fw_free(r->centre);
     *r = (fw_reliability){0};

@@ -31,7 +31,7 @@ typedef struct fw_reliability_in {
     const uint32_t *label; /* n; FW_NONE: unlabelled */
     size_t labels;
     const float *target; /* n: atanh of the similarity to the rest of its person; NAN: not to be learned from */
-    const float *rank;   /* n: quality rank 0..1, negative: unknown */
+    const float *rank;   /* n: quality rank 0..1, negative: unknown; or NULL */
 } fw_reliability_in;
 
 typedef struct fw_reliability {
@@ -40,11 +40,21 @@ typedef struct fw_reliability {
     float *centre;    /* BINS x dim */
     size_t learned;   /* images that the weights rest on */
     double explained; /* share of the target's variance that is foretold on left-out folds, 0..1 */
+    float *value;     /* n: the foretold target; NAN: no embedding */
+    float *model;     /* for photos of other sets: mean of the features, weights averaged over the folds, base */
 } fw_reliability;
 
 /* False, and nothing to free: fewer than 1,000 images to learn from. */
 bool fw_reliability_learn(fw_reliability *r, const fw_reliability_in *in);
 void fw_reliability_free(fw_reliability *r);
+
+/* The same for photos that it was not learned from (same embedder). rank: their quality ranks, or NULL. Owned by the
+ * caller, v->n values; NAN: no embedding. */
+float *fw_reliability_foretell(const fw_reliability *r, const fw_vectors *v, const float *rank);
+
+/* A photo's share in the mean of its person. x = t person + sqrt(1 - t^2) noise, t being the foretold cosine, makes
+ * the person's direction likeliest along the sum of t / (1 - t^2) x. Values are atanh t; NAN weighs 1. */
+float fw_reliability_weight(float value);
 
 /* Ranks 0..1 of n values (NAN: rank -1), by counting over 4,096 levels: linear, and ties share one rank. */
 void fw_rank_values(const float *value, size_t n, float *rank);
