@@ -109,7 +109,9 @@ static void verdict_of(fw_judge *j, size_t i)
         return;
     }
     double sure = fw_judge_flip_part(j, i);
-    if (sure > 0.99 && a->other_sim[i] > a->t_person) {
+    if (j->torn[i])
+        a->verdict[i] = FW_AUDIT_REVIEW;
+    else if (sure > 0.99 && a->other_sim[i] > a->t_person) {
         a->verdict[i] = FW_AUDIT_RELABEL;
         a->new_label[i] = a->other[i];
         a->confidence[i] = (float)(sure * p);
@@ -280,6 +282,7 @@ static void judge_open(fw_judge *j)
     j->group_n = FW_ARRAY(uint32_t, n);
     j->main_n = FW_ARRAY(uint32_t, n);
     j->rank = FW_ARRAY(float, n);
+    j->torn = FW_ARRAY(uint8_t, n);
     j->wrong = FW_ARRAY(double, L);
     j->stray = FW_ARRAY(double, L);
     fw_groups_build(&j->g, j->v, j->in->label, L);
@@ -287,8 +290,8 @@ static void judge_open(fw_judge *j)
 
 static void judge_close(fw_judge *j)
 {
-    void *owned[] = {j->sub,     j->own_llr, j->other_llr, j->norm,  j->lone, j->group_sim,
-                     j->group_n, j->main_n,  j->rank,      j->wrong, j->stray};
+    void *owned[] = {j->sub,     j->own_llr, j->other_llr, j->norm,  j->lone,  j->group_sim,
+                     j->group_n, j->main_n,  j->rank,      j->wrong, j->stray, j->torn};
     for (size_t k = 0; k < FW_COUNT(owned); k++) fw_free(owned[k]);
     fw_groups_free(&j->g);
 }
@@ -309,7 +312,10 @@ static void spread_to_copies(fw_audit *a, const fw_audit_in *in, const uint32_t 
 
 static int audit_photos(fw_audit *a, const fw_audit_in *in, const fw_audit_opt *opt, fw_err *e)
 {
+    uint32_t *ring = FW_ARRAY(uint32_t, a->n + 1);
     fw_judge j = {.a = a, .in = in, .opt = opt, .v = in->v};
+    a->claimed = fw_copies_across(in->v, in->label, ring);
+    if (a->claimed && !(opt->off & FW_OFF_CLAIMS)) j.ring = ring;
     fw_audit_in second = *in;
     fw_reliability r = {0};
     judge_open(&j);
@@ -321,6 +327,7 @@ static int audit_photos(fw_audit *a, const fw_audit_in *in, const fw_audit_opt *
     if (second.v != in->v) fw_vectors_free((fw_vectors *)second.v);
     fw_reliability_free(&r);
     judge_close(&j);
+    fw_free(ring);
     return rc;
 }
 

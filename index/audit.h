@@ -10,7 +10,8 @@
  *                 label and this label has an alternative of some size
  *   4 posterior   per image: similarity to the main centroid without itself, given what the photo can say, against (a)
  *                 being a stranger, (b) belonging to another label's main group (candidates: labels of its kNN
- *                 neighbours); whole groups are judged together; noise prior per label, shrunk to labels of its size;
+ *                 neighbours); whole groups are judged together; a photo under two labels is right under one at most
+ *                 (claims.c); noise prior per label, shrunk to labels of its size;
  *                 genuine model refitted; main groups redrawn; to a fixed point, at most 4 times
  *     again       1 to 4 a second time: the first look's members teach how reliable each photo is (reliability.h),
  * which takes the place of its quality, and what hard photos have in common is taken out of the embeddings 5 verdicts
@@ -56,7 +57,8 @@ enum {
     FW_OFF_GATHER = 32,   /* first main group: without its supporters */
     FW_OFF_UNION = 64,    /* groups are not judged as a whole */
     FW_OFF_LEARNED = 128, /* no second look with learned reliability */
-    FW_OFF_CENTRE = 256   /* its rank, but not its centres */
+    FW_OFF_CENTRE = 256,  /* its rank, but not its centres */
+    FW_OFF_CLAIMS = 512   /* a photo under two labels is two photos */
 };                        /* quality: pass NULL */
 
 typedef struct fw_audit_in {
@@ -95,6 +97,7 @@ typedef struct fw_audit {
     double flip_share;                   /* of the wrong labels: those that belong to another identity of the set */
     double reliability; /* share of the spread of own similarities that photos' reliability explains; 0: not learned */
     size_t copies;      /* images with the embedding of another image of their label: judged once (copies.h) */
+    size_t claimed;     /* images that stand under another label as well (claims.c) */
     int rounds;
 } fw_audit;
 

@@ -22,15 +22,19 @@ static uint64_t sum_of(const uint16_t *x, int dim)
     return s;
 }
 
+static bool same_bits(const fw_vectors *v, uint32_t a, uint32_t b)
+{
+    return !memcmp(fw_vectors_half(v, a), fw_vectors_half(v, b), (size_t)v->dim * sizeof(uint16_t));
+}
+
 static size_t copies_of_label(const fw_vectors *v, const uint32_t *rows, size_t m, mark *marks, uint32_t *first)
 {
-    size_t found = 0, bytes = (size_t)v->dim * sizeof(uint16_t);
+    size_t found = 0;
     for (size_t i = 0; i < m; i++) marks[i] = (mark){sum_of(fw_vectors_half(v, rows[i]), v->dim), rows[i]};
     qsort(marks, m, sizeof *marks, by_sum);
     for (size_t i = 1; i < m; i++) {
         uint32_t before = marks[i - 1].row, row = marks[i].row;
-        if (marks[i].sum != marks[i - 1].sum) continue;
-        if (memcmp(fw_vectors_half(v, before), fw_vectors_half(v, row), bytes)) continue;
+        if (marks[i].sum != marks[i - 1].sum || !same_bits(v, before, row)) continue;
         first[row] = first[before];
         found++;
     }
@@ -54,5 +58,29 @@ size_t fw_copies_find(const fw_vectors *v, const uint32_t *label, size_t labels,
         fw_free(marks);
     }
     fw_groups_free(&g);
+    return found;
+}
+
+size_t fw_copies_across(const fw_vectors *v, const uint32_t *label, uint32_t *next)
+{
+    size_t n = 0, found = 0;
+    mark *marks = FW_ARRAY(mark, v->n + 1);
+    for (size_t i = 0; i < v->n; i++) {
+        next[i] = (uint32_t)i;
+        if (label[i] != FW_NONE && fw_vectors_valid(v, i))
+            marks[n++] = (mark){sum_of(fw_vectors_half(v, i), v->dim), (uint32_t)i};
+    }
+    qsort(marks, n, sizeof *marks, by_sum);
+    for (size_t i = 1, first = 0; i < n; i++) {
+        uint32_t before = marks[i - 1].row, row = marks[i].row;
+        if (marks[i].sum != marks[i - 1].sum || !same_bits(v, before, row)) {
+            first = i;
+            continue;
+        }
+        found += i == first + 1 ? 2 : 1;
+        next[row] = next[before]; /* back to the first */
+        next[before] = row;
+    }
+    fw_free(marks);
     return found;
 }

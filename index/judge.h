@@ -2,6 +2,7 @@
  *
  *   groups.c     2 groups, 3 main groups: who is inside a label, and whose label is it
  *   posterior.c  4 similarities, their likelihood ratios, P(label is wrong)
+ *   claims.c     a photo under two labels
  *   priors.c     what the posterior rests on: noise by label, share of flips, the genuine model, rho
  *   reliability.c  what each photo can say
  *
@@ -35,6 +36,8 @@ typedef struct fw_judge {
     float *other_llr;           /* n: of the best other identity; very negative: none */
     uint8_t *lone;              /* n: 1 if no other rejected image of the label looks like this one */
     float *rank;                /* n: quality rank, on the second look that of reliability: 0..1, -1: unknown */
+    const uint32_t *ring;       /* n: next copy of the photo under another label; NULL: not looked for */
+    uint8_t *torn;              /* n: 1: fits its label, and a copy fits another about as well */
     double *wrong, *stray;      /* L: expected wrong labels, and of these lone strangers */
     double base[FW_JUDGE_SIZES],
         strength[FW_JUDGE_SIZES]; /* wrong labels by label size: mean, concentration (beta prior) */
@@ -86,6 +89,11 @@ void fw_judge_all(fw_judge *j);
  * another identity explains the image. */
 double fw_judge_against(const fw_judge *j, size_t i);
 double fw_judge_flip_part(const fw_judge *j, size_t i);
+
+/* claims.c: photos that stand under several labels, after the scores. */
+void fw_judge_claims(fw_judge *j);
+/* The copy of row i among the members of label l, or FW_NONE. */
+uint32_t fw_judge_copy_in(const fw_judge *j, uint32_t i, uint32_t l);
 
 /* priors.c: before any posterior, and from the present ones. */
 void fw_judge_start_priors(fw_judge *j);

@@ -126,9 +126,9 @@ static float *weights_of(const float *value, size_t n)
     return w;
 }
 
-/* Blurred and turned photos say less, and count for less in their person's centroid, on both sides. Degraded LFW, halves
- * that share 305 of 1,957 people: best F1 .970 and .969 without, .979 and .976 with it (weights from the quality measures
- * alone make it .958). Too few photos to learn from: all count alike. */
+/* Blurred and turned photos say less, and count for less in their person's centroid, on both sides. Degraded LFW,
+ * halves that share 305 of 1,957 people: best F1 .970 and .969 without, .979 and .976 with it (weights from the quality
+ * measures alone make it .958). Too few photos to learn from: all count alike. */
 static void weigh(people *train, people *bench)
 {
     fw_reliability r;

@@ -18,7 +18,13 @@ static void best_other(fw_judge *j, uint32_t i, const float *x, float *y)
     a->other_sim[i] = 0;
     for (size_t k = 0; k < n; k++) {
         fw_half_to_float(fw_judge_centre(a, j->v, near[k]), y, (size_t)j->v->dim);
-        double sim = fw_dot(x, y, j->v->dim), llr = fw_calib_llr(&a->calib, sim, a->id_members[near[k]]);
+        double sim = fw_dot(x, y, j->v->dim);
+        uint32_t members = a->id_members[near[k]];
+        if (fw_judge_copy_in(j, i, near[k]) != FW_NONE) { /* which proves nothing by itself */
+            if (!--members) continue;
+            sim = fw_judge_without_self(sim, j->norm[near[k]]);
+        }
+        double llr = fw_calib_llr(&a->calib, sim, members);
         if (llr < best || (llr == best && sim <= a->other_sim[i])) continue;
         best = llr;
         a->other[i] = near[k];
@@ -237,4 +243,5 @@ void fw_judge_all(fw_judge *j)
     size_t labels = j->in->labels;
 #pragma omp parallel for schedule(dynamic, 64)
     for (size_t l = 0; l < labels; l++) judge_label(j, l);
+    fw_judge_claims(j);
 }

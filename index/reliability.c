@@ -3,15 +3,15 @@
 #include <math.h>
 #include <string.h>
 
-#define FOLDS   5
-#define STEPS   30
-#define PATIENT 3     /* steps without a smaller error before the end */
-#define SLABS   32    /* partial sums, added in order: the same bytes for any number of threads */
-#define LEAST   1000  /* images to learn from; under two a component at 512 the error decides in any case */
-#define MOST    65536 /* taken evenly over the rows: beyond, the weights no longer change what is decided */
-#define LEAST_SIGN 0.05 /* foretold values are kept between these: no photo counts for more than 60 others */
+#define FOLDS      5
+#define STEPS      30
+#define PATIENT    3     /* steps without a smaller error before the end */
+#define SLABS      32    /* partial sums, added in order: the same bytes for any number of threads */
+#define LEAST      1000  /* images to learn from; under two a component at 512 the error decides in any case */
+#define MOST       65536 /* taken evenly over the rows: beyond, the weights no longer change what is decided */
+#define LEAST_SIGN 0.05  /* foretold values are kept between these: no photo counts for more than 60 others */
 #define MOST_SIGN  1.5
-#define EXTRA   2     /* features beside the embedding: quality rank and its square, about zero */
+#define EXTRA      2 /* features beside the embedding: quality rank and its square, about zero */
 
 typedef struct sample {
     uint32_t row;

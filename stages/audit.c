@@ -68,14 +68,15 @@ static json_t *describe(const fw_audit *a, const fw_audit_opt *o)
             "similarity that impostor pairs of this dataset exceed at audit.target_far; groups the images of a label"),
         "same_person", threshold(a->t_person, "their 1e-5 point; two centroids above it are one person"));
     return json_pack(
-        "{s:{s:f, s:[f,f], s:f}, s:o, s:o, s:f, s:I, s:f, s:{s:I, s:f, s:f, s:f, s:f, s:f, s:o}, s:{s:I, s:f, "
+        "{s:{s:f, s:[f,f], s:f}, s:o, s:o, s:f, s:I, s:I, s:f, s:{s:I, s:f, s:f, s:f, s:f, s:f, s:o}, s:{s:I, s:f, "
         "s:o, s:o}, s:i}",
         "noise_rate", "estimate", a->noise, "interval95", a->noise_low, a->noise_high, "share_of_other_identities",
         a->flip_share, "policies", policies(a), "thresholds", limits, "reliability_explains", a->reliability,
-        "copies_in_identity", (json_int_t)a->copies, "target_far", o->target_far, "impostor", "pairs",
-        (json_int_t)c->pairs, "q0", c->q0, "q1", c->q1, "q2", c->q2, "left", c->left, "same_person_share",
-        c->same_person, "histogram", histogram(c->impostor_hist), "genuine", "images", (json_int_t)c->genuine, "rho",
-        c->rho, "components", genuine, "histogram", histogram(c->own_hist), "rounds", a->rounds);
+        "copies_in_identity", (json_int_t)a->copies, "copies_across_identities", (json_int_t)a->claimed, "target_far",
+        o->target_far, "impostor", "pairs", (json_int_t)c->pairs, "q0", c->q0, "q1", c->q1, "q2", c->q2, "left",
+        c->left, "same_person_share", c->same_person, "histogram", histogram(c->impostor_hist), "genuine", "images",
+        (json_int_t)c->genuine, "rho", c->rho, "components", genuine, "histogram", histogram(c->own_hist), "rounds",
+        a->rounds);
 }
 
 static int save_columns(fw_task *t, const fw_audit *a, fw_err *e)
@@ -123,7 +124,8 @@ static int run_audit(fw_task *t, fw_err *e)
 const fw_stage fw_stage_audit = {
     .name = "audit",
     .summary = "find wrong labels, merged and split identities",
-    .version = 4, /* 2: a second look with learned reliability; 3, 4: only living labels, bounds after the prior */
+    .version =
+        5, /* 2: learned reliability; 3, 4: only living labels, bounds after the prior; 5: photos under two labels */
     .scope = FW_SCOPE_WHOLE,
     .outputs = outputs,
     .inputs = inputs,

@@ -355,7 +355,7 @@ static int run_confirm(fw_task *t, fw_err *e)
 const fw_stage fw_stage_confirm = {
     .name = "confirm",
     .summary = "the audit again, with what curators confirmed",
-    .version = 1,
+    .version = 2, /* 2: as audit 5 */
     .scope = FW_SCOPE_WHOLE,
     .decisions = true,
     .outputs = outputs,

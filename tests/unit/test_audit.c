@@ -228,6 +228,14 @@ static void copies_do_not_vouch_for_each_other(void **state)
     drop(&w);
 }
 
+static void grow(world *w, size_t more)
+{
+    w->half = fw_realloc(w->half, (w->n + more) * DIM, sizeof *w->half);
+    w->label = fw_realloc(w->label, w->n + more, sizeof *w->label);
+    w->person = fw_realloc(w->person, w->n + more, sizeof *w->person);
+    w->quality = fw_realloc(w->quality, w->n + more, sizeof *w->quality);
+}
+
 /* Identities of two photos: two of one person are kept; two strangers are for a curator, with their identity. */
 static void two_strangers_are_for_review(void **state)
 {
@@ -236,10 +244,7 @@ static void two_strangers_are_for_review(void **state)
     uint32_t first = (uint32_t)w.labels;
     fw_rng r = {.state = 3};
     size_t begin = w.n;
-    w.half = fw_realloc(w.half, (w.n + 40) * DIM, sizeof *w.half);
-    w.label = fw_realloc(w.label, w.n + 40, sizeof *w.label);
-    w.person = fw_realloc(w.person, w.n + 40, sizeof *w.person);
-    w.quality = fw_realloc(w.quality, w.n + 40, sizeof *w.quality);
+    grow(&w, 40);
     for (; w.n < begin + 40; w.n++) {
         size_t k = w.n - begin;
         w.label[w.n] = first + (uint32_t)(k / 2);
@@ -260,6 +265,47 @@ static void two_strangers_are_for_review(void **state)
 }
 
 /* What a policy is said to cost is what it flags, and the expected wrong ones are near the truth. */
+/* Labels of one photo. That photo also stands where it has company: the lone label is wrong. It stands under a second
+ * lone label: nobody can tell, and nobody is relabelled to the other. */
+static void a_photo_under_two_labels_is_right_under_one(void **state)
+{
+    (void)state;
+    enum { LONE = 10, MORE = 3 * LONE };
+    world w = make(120, 0.05, 41);
+    size_t begin = w.n, from[MORE], next = 0;
+    fw_rng r = {.state = 5};
+    grow(&w, MORE);
+    for (size_t k = 0; k < MORE; k++, w.n++) {
+        uint16_t *x = w.half + w.n * DIM;
+        w.label[w.n] = (uint32_t)w.labels++;
+        w.person[w.n] = w.label[w.n];
+        w.quality[w.n] = 0.5f;
+        from[k] = FW_NONE;
+        if (k < LONE) {
+            while (wrong(&w, next)) next++;
+            from[k] = next;
+            next += 37;
+        } else if (k % 2)
+            from[k] = w.n - 1;
+        if (from[k] == FW_NONE)
+            photo(&r, w.person[w.n], 0.6, x);
+        else
+            memcpy(x, w.half + from[k] * DIM, DIM * sizeof *x);
+    }
+    ready(&w);
+    fw_audit *a = judge(&w, &FW_AUDIT_DEFAULTS);
+    assert_int_equal(a->claimed, 2 * LONE + 2 * LONE);
+    for (size_t k = 0; k < MORE; k++) {
+        size_t i = begin + k;
+        assert_true(a->score[i] > 0.5f);
+        if (k >= LONE) assert_int_equal(a->verdict[i], FW_AUDIT_REVIEW);
+        if (k < LONE) assert_true(a->verdict[i] == FW_AUDIT_RELABEL || a->verdict[i] == FW_AUDIT_REMOVE);
+        if (k < LONE) assert_int_equal(a->verdict[from[k]], FW_AUDIT_KEEP);
+    }
+    fw_audit_free(a);
+    drop(&w);
+}
+
 static void policy_costs_add_up(void **state)
 {
     (void)state;
@@ -321,6 +367,7 @@ int main(void)
         cmocka_unit_test(policy_orders_what_is_flagged),
         cmocka_unit_test(copies_do_not_vouch_for_each_other),
         cmocka_unit_test(two_strangers_are_for_review),
+        cmocka_unit_test(a_photo_under_two_labels_is_right_under_one),
         cmocka_unit_test(policy_costs_add_up),
         cmocka_unit_test(odd_inputs),
     };
