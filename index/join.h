@@ -206,6 +206,9 @@ typedef struct fw_ivf_plan {
     fw_vectors *centre; /* the centres, rounded to fp16 */
     uint16_t *centre_half;
 } fw_ivf_plan;
+/* Only the centres of plan->lists lists, at most `rows`. */
+FW_MUST_USE int fw_ivf_centres(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_kernel *kern,
+                               uint64_t seed, fw_ivf_plan *plan, fw_err *e);
 /* Make lists for the `rows` usable rows and find the smallest number of probes whose recall@10 reaches `floor`. */
 FW_MUST_USE int fw_ivf_plan_make(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_kernel *kern,
                                  uint64_t seed, double floor, fw_ivf_plan *plan, fw_err *e);

@@ -72,9 +72,11 @@ static void move_centre(const fw_vectors *v, const uint32_t *pick, const uint32_
     fw_free(sum), fw_free(x);
 }
 
-static int kmeans(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_kernel *kern, uint64_t seed,
-                  fw_ivf_plan *plan, fw_err *e)
+int fw_ivf_centres(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_kernel *kern, uint64_t seed,
+                   fw_ivf_plan *plan, fw_err *e)
 {
+    plan->centre_half = fw_alloc(plan->lists * (size_t)v->dim, sizeof(uint16_t));
+    plan->centre = fw_vectors_wrap(plan->centre_half, plan->lists, v->dim, NULL);
     size_t lists = plan->lists, dim = (size_t)v->dim, n = lists * LEARN_PER_LIST < rows ? lists * LEARN_PER_LIST : rows;
     uint32_t *pick = sample_of(row, rows, n, seed), *every = iota(lists), *list = NULL;
     size_t *first = FW_ARRAY(size_t, lists + 1);
@@ -168,9 +170,7 @@ int fw_ivf_plan_make(const fw_vectors *v, const uint32_t *row, size_t rows, cons
                      double floor, fw_ivf_plan *plan, fw_err *e)
 {
     *plan = (fw_ivf_plan){.lists = list_count(rows)};
-    plan->centre_half = fw_alloc(plan->lists * (size_t)v->dim, sizeof(uint16_t));
-    plan->centre = fw_vectors_wrap(plan->centre_half, plan->lists, v->dim, NULL);
-    FW_TRY(kmeans(v, row, rows, kern, seed, plan, e));
+    FW_TRY(fw_ivf_centres(v, row, rows, kern, seed, plan, e));
     uint32_t *every = iota(plan->lists);
     int rc = fw_search_nearest(v, row, rows, plan->centre, every, plan->lists, kern, 1, false, &plan->home, e);
     fw_free(every);

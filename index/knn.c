@@ -333,3 +333,21 @@ int fw_knn_build(const fw_vectors *v, const fw_knn_opts *opts, fw_graph **out, f
     r->seconds = fw_now() - start;
     return rc;
 }
+
+int fw_knn_centres(const fw_vectors *v, size_t lists, uint64_t seed, float **out, fw_err *e)
+{
+    size_t rows;
+    *out = NULL;
+    FW_TRY(check_vectors(v, e));
+    uint32_t *row = usable_rows(v, &rows);
+    fw_ivf_plan plan = {.lists = lists};
+    int rc = lists && lists <= rows ? fw_ivf_centres(v, row, rows, fw_kernel_find(NULL), seed, &plan, e)
+                                    : fw_fail(e, FW_EUSAGE, "knn: %zu lists for %zu rows", lists, rows);
+    if (!rc) {
+        *out = FW_ARRAY(float, lists *(size_t)v->dim);
+        fw_half_to_float(plan.centre_half, *out, lists * (size_t)v->dim);
+    }
+    fw_ivf_plan_free(&plan);
+    fw_free(row);
+    return rc;
+}

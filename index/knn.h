@@ -60,6 +60,10 @@ typedef struct fw_knn_report {
 /* Graph of v's rows with themselves. `r` may be NULL. Free *out with fw_graph_free. */
 FW_MUST_USE int fw_knn_build(const fw_vectors *v, const fw_knn_opts *o, fw_graph **out, fw_knn_report *r, fw_err *e);
 
+/* Centres of `lists` inverted lists for v's rows, by the k-means of method ivf: lists x dim floats of unit length,
+ * owned by the caller. FW_EUSAGE: fewer usable rows than lists. */
+FW_MUST_USE int fw_knn_centres(const fw_vectors *v, size_t lists, uint64_t seed, float **out, fw_err *e);
+
 /* For every row of `probe` its k best rows of `gallery` (exact, certified): a graph with probe->n rows whose ids are
  * gallery rows. Both must have the same dim. Only o->k, kernel and seed are looked at. */
 FW_MUST_USE int fw_knn_cross(const fw_vectors *probe, const fw_vectors *gallery, const fw_knn_opts *o, fw_graph **out,

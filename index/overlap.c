@@ -11,7 +11,7 @@
 enum { SAMPLE = 64, TRIMS = 2, IMAGE_NEIGHBOURS = 4 };
 
 /* Photos that teach how much a photo can say: beyond so many the answer no longer changes. */
-enum { TEACHERS = 65536 };
+enum { TEACHERS = 16384 };
 
 /* Photos under the 1e-3 point to their identity's centroid are not counted in it. */
 static const double TRIM_FAR = 1e-3;

@@ -1,5 +1,7 @@
 #include "vecindex.h"
 
+#include "knn.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -66,9 +68,32 @@ static size_t training_rows(const fw_vectors *v, const char *factory, float *x, 
     return count;
 }
 
+/* FAISS's k-means takes 25 rounds in fp32, ours five in bf16 or int8: index stage at 125,000 rows 29.5 s of CPU against
+ * 9.8 s. So an index whose factory string begins with its lists is given their centres; FAISS then trains only the
+ * codes.
+ */
+static int give_centres(fw_vecindex *x, const fw_vectors *v, const char *factory, fw_err *e)
+{
+    enum { SEED = 1 };
+    size_t lists;
+    float *centre;
+    fw_err own = {0};
+    FaissIndexIVF *ivf = faiss_IndexIVF_cast(x->faiss);
+    FaissIndex *quantizer = ivf ? faiss_IndexIVF_quantizer(ivf) : NULL;
+    if (!quantizer || strncmp(factory, "IVF", 3) || !faiss_Index_is_trained(quantizer)) return FW_OK;
+    lists = faiss_IndexIVF_nlist(ivf);
+    int rc = faiss_Index_ntotal(quantizer) ? FW_EUSAGE : fw_knn_centres(v, lists, SEED, &centre, &own);
+    if (rc == FW_EUSAGE) return FW_OK; /* too few rows: FAISS says what it thinks of it */
+    if (rc) return fw_fail(e, own.code, "%s", own.msg);
+    int bad = faiss_Index_add(quantizer, (idx_t)lists, centre);
+    fw_free(centre);
+    return bad ? faiss_fail(e, "set lists", factory) : FW_OK;
+}
+
 static int train(fw_vecindex *x, const fw_vectors *v, const char *factory, fw_err *e)
 {
     if (faiss_Index_is_trained(x->faiss)) return FW_OK;
+    FW_TRY(give_centres(x, v, factory, e));
     size_t room = TRAIN_BYTES / sizeof(float) / (size_t)v->dim;
     if (room > v->n) room = v->n;
     float *sample = fw_alloc(room * (size_t)v->dim, sizeof *sample);

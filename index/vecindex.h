@@ -19,8 +19,8 @@ typedef struct fw_vecindex fw_vecindex;
  * bytes); returns it. */
 const char *fw_vecindex_default(size_t n, char *out, size_t room);
 
-/* Make, train (on at most 64 rows per list and 256 MiB of rows, spread evenly) and fill an index with all rows of v.
- * `factory` NULL: fw_vecindex_default(v->n). */
+/* Make, train (lists by our own k-means, codes on at most 64 rows per list and 256 MiB of rows, spread evenly) and fill
+ * an index with all rows of v. `factory` NULL: fw_vecindex_default(v->n). */
 FW_MUST_USE int fw_vecindex_build(const fw_vectors *v, const char *factory, fw_vecindex **out, fw_err *e);
 /* Append rows first..v->n-1 of v (in blocks of bounded memory); their ids go on from fw_vecindex_count(). */
 FW_MUST_USE int fw_vecindex_add(fw_vecindex *x, const fw_vectors *v, size_t first, fw_err *e);
