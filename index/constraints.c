@@ -89,7 +89,12 @@ static void weigh_row(const spread *s, size_t i, const examples *right, const ex
     double is = right->n ? log_sum(log(1 - EVEN) + own, log(EVEN) + like_right) : own;
     double is_not = wrong->n ? log_sum(known, log(EVEN) + like_wrong) : known;
     if (right->n && like_right > own && like_right > like_wrong) odds = fmin(odds, prior + is_not - is);
-    if (wrong->n && like_wrong > own && like_wrong > like_right) odds = fmax(odds, prior + is_not - is);
+    if (wrong->n && like_wrong > own && like_wrong > like_right) {
+        /* Where this comparison calls the photo wrong without the example already and the audit does not, the audit
+         * knows more of it (its quality, its companions): then the example adds to what the audit found. */
+        double without = prior + known - is, start = without > 0 ? fmin(without, odds) : without;
+        odds = fmax(odds, start + is_not - known);
+    }
     settle_row(s, i, 1 / (1 + exp(-odds)));
 }
 
