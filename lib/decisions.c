@@ -179,21 +179,38 @@ static void read_line(void *user, const char *line, size_t n, size_t number)
     take_line(user, line, n);
 }
 
+/* The number of a curator's name, given now if it has none; `numbers` remembers. */
+static uint32_t number_of(fw_decisions *d, json_t *numbers, const char *who)
+{
+    const json_t *known = json_object_get(numbers, who);
+    if (known) return (uint32_t)json_integer_value(known);
+    fw_reserve(&d->who, &d->who_cap, d->curators + 1, sizeof *d->who);
+    d->who[d->curators] = fw_strdup(who);
+    json_object_set_new(numbers, who, json_integer((json_int_t)d->curators));
+    return (uint32_t)d->curators++;
+}
+
 static void collect(reader *r)
 {
     const char *key;
-    json_t *decision;
+    json_t *decision, *numbers = json_object();
     json_object_foreach(r->item, key, decision)
     {
+        fw_decisions *d = r->out;
         json_t *claims = json_object_get(decision, "claims");
         if (json_string_value(json_object_get(decision, "answer"))[0] == 'u') continue;
+        uint32_t who = number_of(d, numbers, json_string_value(json_object_get(decision, "who")));
         for (size_t i = 0; i < json_array_size(claims); i++) {
-            fw_decisions *d = r->out;
             fw_reserve(&d->claim, &d->cap, d->n + 1, sizeof *d->claim);
-            if (parse_claim(json_array_get(claims, i), &d->claim[d->n])) d->claim[d->n++].decision = d->standing;
+            fw_claim *c = &d->claim[d->n];
+            if (!parse_claim(json_array_get(claims, i), c)) continue;
+            c->decision = d->standing;
+            c->who = who;
+            d->n++;
         }
-        r->out->standing++;
+        d->standing++;
     }
+    json_decref(numbers);
 }
 
 static bool is_log(const char *name)
@@ -232,7 +249,9 @@ int fw_decisions_read(const char *folder, fw_decisions *out, fw_err *e)
 void fw_decisions_free(fw_decisions *d)
 {
     for (size_t i = 0; i < d->n; i++) free_claim(&d->claim[i]);
+    for (size_t i = 0; i < d->curators; i++) fw_free(d->who[i]);
     fw_free(d->claim);
+    fw_free(d->who);
     *d = (fw_decisions){0};
 }
 

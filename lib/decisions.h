@@ -32,6 +32,7 @@ typedef struct fw_claim {
     fw_hash a, b;       /* IS, USE: a; FACES, IMAGES: both */
     char *label, *into; /* IS: label; LABELS: both; bytes as the dataset has them */
     size_t decision;    /* number of the decision that it belongs to */
+    uint32_t who;       /* whose: index into `who` of fw_decisions */
 } fw_claim;
 
 typedef struct fw_decisions {
@@ -39,6 +40,8 @@ typedef struct fw_decisions {
     size_t n, cap;
     size_t standing; /* decisions */
     size_t damaged;  /* lines passed over */
+    char **who;      /* curators, in the order of their first decision that stands */
+    size_t curators, who_cap;
 } fw_decisions;
 
 /* Read every log in a folder: `decisions` and all *.jsonl, in order of their names. A missing folder is an empty log.

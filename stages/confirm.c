@@ -5,10 +5,14 @@
  *   this face is (not) that person   photos move between labels, the audit runs again, examples speak for their like
  *   two labels are (not) one person  their photos are one identity, or a merge that the machine found is off
  *   two faces of one label are (not) one person   a further person goes back to the main one, or leaves it
+ *
+ * Answers to the machine's findings also move the thresholds for those that nobody answered (confirm_shift.h); file
+ * confirm.json says how.
  */
 #include "../index/constraints.h"
 #include "../lib/log.h"
 #include "claims.h"
+#include "confirm_shift.h"
 #include "decide.h"
 
 #include <jansson.h>
@@ -322,15 +326,20 @@ static int save(work *w, fw_audit *a, fw_err *e)
 static int confirm(work *w, fw_err *e)
 {
     fw_audit machine;
+    fw_people p = {.v = w->v, .vec = w->vec, .c = &w->c, .confirmed = w->confirmed, .label = w->label};
+    p.over = fw_policy_over(fw_policy_named(w->t->conf->audit_policy));
     int rc = load_audit(w, &machine, e);
+    if (!rc) fw_people_hear(&p, &machine);
     if (!rc && w->said) rc = audit_again(w, e);
     if (!rc && w->a) keep_confirmed(w, &machine);
     fw_audit *a = w->a ? w->a : &machine;
+    if (!rc) rc = fw_task_save_json(w->t, "confirm.json", fw_people_shift(&p, a), e);
     if (!rc) rc = decide_pairs(w, a, e);
     if (!rc) rc = save(w, a, e);
     if (!rc && w->said)
         fw_log(FW_INFO, "confirm: %zu confirmed claims about people; the verdicts of %zu other photos change with them",
                w->said, w->moved);
+    fw_people_free(&p);
     fw_audit_free(w->a);
     free_columns(&machine);
     return rc;
@@ -355,7 +364,7 @@ static int run_confirm(fw_task *t, fw_err *e)
 const fw_stage fw_stage_confirm = {
     .name = "confirm",
     .summary = "the audit again, with what curators confirmed",
-    .version = 2, /* 2: as audit 5 */
+    .version = 3, /* 2: as audit 5; 3: thresholds move with answers */
     .scope = FW_SCOPE_WHOLE,
     .decisions = true,
     .outputs = outputs,

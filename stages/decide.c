@@ -3,10 +3,13 @@
  * Order of precedence: an image that cannot be used (unreadable, no face) is removed; then what the audit says of its
  * label; then duplicates (of a group one image stays: the best one that the audit keeps); then benchmark overlap. A
  * later rule can remove what an earlier one kept or relabelled, never the other way round. At each of these steps what
- * curators decided of it wins over the machine (decide_claims.c).
+ * curators decided of it wins over the machine (decide_claims.c, decide_copies.c).
  */
 #include "decide_work.h"
 
+#include "../index/audit.h"
+
+#include <jansson.h>
 #include <string.h>
 
 const char *const fw_flag_names[FW_FLAGS] = {"mislabeled",  "outlier",       "exact_duplicate", "near_duplicate",
@@ -15,21 +18,32 @@ const char *const fw_flag_names[FW_FLAGS] = {"mislabeled",  "outlier",       "ex
 const char *const fw_verdict_names[4] = {"keep", "remove", "relabel", "review"};
 const char *const fw_action_names[5] = {"keep", "merge", "split", "drop", "review"};
 
-static const char *const inputs[] = {"detect.status",   "detect.score",      "embed.valid",       "quality.score",
-                                     "confirm.score",   "confirm.verdict",   "confirm.new_label", "confirm.person",
-                                     "confirm.outlier", "confirm.id_action", "confirm.id_other",  "dedupe.group",
-                                     "dedupe.kind",     "dedupe.kept",       "overlap.label",     "overlap.row",
-                                     "overlap.bench",   "overlap.bench_row", "overlap.rule",      NULL};
+static const char *const inputs[] = {"detect.status",     "detect.score",
+                                     "detect.size",       "embed.vec",
+                                     "embed.valid",       "quality.score",
+                                     "signature.bytes",   "audit.verdict",
+                                     "audit.person",      "confirm.score",
+                                     "confirm.verdict",   "confirm.new_label",
+                                     "confirm.person",    "confirm.outlier",
+                                     "confirm.id_action", "confirm.id_other",
+                                     "dedupe.group",      "dedupe.sim",
+                                     "dedupe.kept",       "overlap.label",
+                                     "overlap.row",       "overlap.bench",
+                                     "overlap.bench_row", "overlap.score",
+                                     "overlap.rule",      NULL};
 static const fw_output outputs[] = {
     {"decide.verdict", FW_U8, 1, FW_ONE, "0 keep, 1 remove, 2 relabel, 3 review"},
     {"decide.flags", FW_U16, 1, FW_ONE, "bits of enum fw_flag"},
     {"decide.score", FW_F32, 1, FW_ONE, "P(label is wrong)"},
     {"decide.new_label", FW_U32, 1, FW_ONE, "label that it should have, if another"},
     {"decide.person", FW_U32, 1, FW_ONE, "k > 1: new_label with #k behind it"},
-    {"decide.by", FW_U8, 1, FW_ONE, "who decided: 0 the machine, 1 a curator"},
+    {"decide.by", FW_U16, 1, FW_ONE, "who decided: 0 the machine, k curator k of decide.json"},
     {"decide.dup_group", FW_U32, 1, FW_ONE, "duplicate group, with what curators said of it"},
     {"decide.dup_kind", FW_U8, 1, FW_ONE, "0 none, 1 exact, 2 near"},
+    {"decide.dup_sim", FW_F32, 1, FW_ONE, "similarity to the image of its group that stays"},
     {"decide.dup_kept", FW_U8, 1, FW_ONE, "1: the image of its duplicate group that stays"},
+    {"decide.dup_why", FW_U8, 1, FW_ONE, "why it stays: 1 quality, 2 label, 3 curator, 4 first of equals"},
+    {"decide.finding", FW_U8, 1, FW_ONE, "per overlap finding: 0 open, 1 confirmed, 2 dismissed, 3 doubted"},
     {"decide.id_kept", FW_U32, 1, FW_ONE, "per label: images that end up under it"},
     {0}};
 
@@ -52,29 +66,30 @@ static int load(fw_decide *w, fw_err *e)
     w->outlier = whole(t, "confirm.outlier", n, e);
     w->id_action = whole(t, "confirm.id_action", labels, e);
     w->id_other = whole(t, "confirm.id_other", labels, e);
+    w->audit_verdict = whole(t, "audit.verdict", n, e);
+    w->audit_person = whole(t, "audit.person", n, e);
+    w->group_in = whole(t, "dedupe.group", n, e);
+    w->dup_sim_in = whole(t, "dedupe.sim", n, e);
     w->dup_kept_in = whole(t, "dedupe.kept", n, e);
     w->o_label = whole(t, "overlap.label", SIZE_MAX, e);
     const fw_column *rows = e->code ? NULL : fw_task_whole(t, "overlap.row", e);
     w->findings = rows ? rows->rows : 0;
     w->o_row = rows ? rows->data : NULL;
     w->rule = whole(t, "overlap.rule", w->findings, e);
+    w->o_score = whole(t, "overlap.score", w->findings, e);
     w->o_bench = whole(t, "overlap.bench", w->findings, e);
     w->o_bench_row = whole(t, "overlap.bench_row", w->findings, e);
     return e->code;
 }
 
-/* Groups as stage dedupe found them, in arrays that curators' claims may change. */
-static int copy_groups(fw_decide *w, fw_err *e)
+/* Thresholds that stage confirm moved; its own join them. */
+static json_t *shifts_of_confirm(fw_decide *w, fw_err *e)
 {
-    size_t n = w->v->n;
-    const uint32_t *group = whole(w->t, "dedupe.group", n, e);
-    const uint8_t *kind = whole(w->t, "dedupe.kind", n, e);
-    w->group = FW_ARRAY(uint32_t, n);
-    w->dup_kind = FW_ARRAY(uint8_t, n);
-    if (e->code || !n) return e->code;
-    memcpy(w->group, group, n * sizeof *group);
-    memcpy(w->dup_kind, kind, n);
-    return FW_OK;
+    char *path = fw_task_file_of(w->t, "confirm", "confirm.json", e);
+    json_t *j = path ? json_load_file(path, 0, NULL) : NULL;
+    if (!e->code && !json_is_object(j)) fw_fail(e, FW_EFAIL, "read '%s': it is damaged", path);
+    fw_free(path);
+    return j;
 }
 
 static void allocate(fw_decide *w)
@@ -82,22 +97,29 @@ static void allocate(fw_decide *w)
     size_t n = w->v->n;
     w->verdict = FW_ARRAY(uint8_t, n);
     w->dup_kept = FW_ARRAY(uint8_t, n);
+    w->dup_kind = FW_ARRAY(uint8_t, n);
+    w->dup_why = FW_ARRAY(uint8_t, n);
+    w->dup_sim = FW_ARRAY(float, n);
+    w->group = FW_ARRAY(uint32_t, n);
     w->flags = FW_ARRAY(uint16_t, n);
     w->score = FW_ARRAY(float, n);
     w->new_label = FW_ARRAY(uint32_t, n);
     w->person = FW_ARRAY(uint32_t, n);
     w->id_kept = FW_ARRAY(uint32_t, w->v->labels);
-    w->by = FW_ARRAY(uint8_t, n);
+    w->by = FW_ARRAY(uint16_t, n);
     w->chosen = FW_ARRAY(uint8_t, n);
-    w->finding = FW_ARRAY(int8_t, w->findings);
+    w->vouched = FW_ARRAY(uint8_t, n);
+    w->finding = FW_ARRAY(uint8_t, w->findings);
     w->condemned = FW_ARRAY(uint8_t, w->v->labels);
+    if (n) memcpy(w->group, w->group_in, n * sizeof *w->group); /* claims may change it */
 }
 
 static void release(fw_decide *w)
 {
-    void *owned[] = {w->verdict, w->dup_kept, w->flags,   w->score, w->new_label, w->person,   w->id_kept,
-                     w->by,      w->chosen,   w->finding, w->group, w->dup_kind,  w->condemned};
+    void *owned[] = {w->verdict, w->dup_kept, w->flags, w->score,    w->new_label, w->person,  w->id_kept, w->by,
+                     w->chosen,  w->finding,  w->group, w->dup_kind, w->condemned, w->dup_why, w->dup_sim, w->vouched};
     for (size_t i = 0; i < FW_COUNT(owned); i++) fw_free(owned[i]);
+    json_decref(w->shifts);
     fw_claims_free(&w->c);
 }
 
@@ -153,43 +175,13 @@ static void judge_labels(fw_decide *w)
     }
 }
 
-/* Of each group exactly one image stays: the one that a curator chose, else the best by quality, unless the audit
- * removes that one and keeps another. */
-static void judge_duplicates(fw_decide *w)
-{
-    size_t n = w->v->n;
-    uint32_t groups = 0;
-    for (size_t i = 0; i < n; i++)
-        if (w->group[i] != FW_NO_LABEL && w->group[i] >= groups) groups = w->group[i] + 1;
-    uint32_t *keeper = FW_ARRAY(uint32_t, groups);
-    memset(keeper, 0xFF, groups * sizeof *keeper);
-    for (int pass = 0; pass < 5; pass++) /* chosen and kept; best and kept; kept; best; any (its best left the group) */
-        for (size_t i = 0; i < n; i++) {
-            uint32_t g = w->group[i];
-            if (g == FW_NO_LABEL || keeper[g] != FW_NO_LABEL) continue;
-            bool best = w->dup_kept_in[i], kept = w->verdict[i] == FW_KEEP;
-            const bool take[] = {w->chosen[i] && kept, best && kept, kept, best, true};
-            if (take[pass]) keeper[g] = (uint32_t)i;
-        }
-    bool drop_near = !strcmp(w->t->conf->dedupe_remove, "all"), drop_exact = strcmp(w->t->conf->dedupe_remove, "none");
-    for (size_t i = 0; i < n; i++) {
-        if (w->group[i] == FW_NO_LABEL) continue;
-        bool exact = w->dup_kind[i] == FW_DUP_EXACT;
-        w->dup_kept[i] = keeper[w->group[i]] == i;
-        if (w->dup_kept[i]) continue;
-        w->flags[i] |= exact ? FW_FLAG_EXACT_DUPLICATE : FW_FLAG_NEAR_DUPLICATE;
-        if (exact ? drop_exact : drop_near) w->verdict[i] = FW_REMOVE;
-    }
-    fw_free(keeper);
-}
-
 /* A face finding condemns the whole identity, an image finding that image; a name alone is only shown. */
 static void judge_overlap(fw_decide *w)
 {
     uint8_t *hit = FW_ARRAY(uint8_t, w->v->labels);
     for (size_t k = 0; k < w->findings; k++) {
-        if (w->finding[k] < 0) continue;
-        bool sure = w->finding[k] > 0;
+        if (w->finding[k] == FW_FINDING_NO || w->finding[k] == FW_FINDING_DOUBTED) continue;
+        bool sure = w->finding[k] == FW_FINDING_YES;
         if ((sure || w->rule[k] == FW_RULE_FACE) && w->o_label[k] != FW_NO_LABEL) hit[w->o_label[k]] = 1;
         if (sure || w->rule[k] != FW_RULE_NAME) w->flags[w->o_row[k]] |= FW_FLAG_OVERLAP;
     }
@@ -226,7 +218,10 @@ static int save(fw_decide *w, fw_err *e)
     FW_TRY(fw_task_save(w->t, "decide.by", w->by, n, e));
     FW_TRY(fw_task_save(w->t, "decide.dup_group", w->group, n, e));
     FW_TRY(fw_task_save(w->t, "decide.dup_kind", w->dup_kind, n, e));
+    FW_TRY(fw_task_save(w->t, "decide.dup_sim", w->dup_sim, n, e));
     FW_TRY(fw_task_save(w->t, "decide.dup_kept", w->dup_kept, n, e));
+    FW_TRY(fw_task_save(w->t, "decide.dup_why", w->dup_why, n, e));
+    FW_TRY(fw_task_save(w->t, "decide.finding", w->finding, w->findings, e));
     return fw_task_save(w->t, "decide.id_kept", w->id_kept, w->v->labels, e);
 }
 
@@ -235,8 +230,7 @@ static int judge_all(fw_decide *w, fw_err *e)
     FW_TRY(judge_images(w, e));
     judge_labels(w);
     fw_decide_people(w);
-    fw_decide_copies(w);
-    judge_duplicates(w);
+    FW_TRY(fw_decide_copies(w, e));
     fw_decide_overlap(w);
     judge_overlap(w);
     count_identities(w);
@@ -248,9 +242,10 @@ static int run_decide(fw_task *t, fw_err *e)
 {
     fw_decide w = {.t = t, .v = fw_task_view(t, "", e)};
     if (!w.v) return e->code;
-    int rc = load(&w, e);
+    FW_TRY(load(&w, e));
     allocate(&w);
-    if (!rc) rc = copy_groups(&w, e);
+    w.shifts = shifts_of_confirm(&w, e);
+    int rc = e->code;
     if (!rc) rc = fw_claims_open(t, true, &w.c, e);
     if (!rc) rc = judge_all(&w, e);
     release(&w);
@@ -260,12 +255,13 @@ static int run_decide(fw_task *t, fw_err *e)
 const fw_stage fw_stage_decide = {
     .name = "decide",
     .summary = "one verdict per image from everything that was found",
-    .version = 2,
+    .version = 3,
     .scope = FW_SCOPE_WHOLE,
     .benchmarks = true,
     .decisions = true,
     .outputs = outputs,
     .inputs = inputs,
-    .settings = (const char *const[]){"audit.min_images", "audit.low_quality", "dedupe.remove", "overlap.remove", NULL},
+    .settings = (const char *const[]){"audit.min_images", "audit.low_quality", "audit.policy", "dedupe.remove",
+                                      "overlap.remove", NULL},
     .run = run_decide,
 };

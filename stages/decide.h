@@ -40,6 +40,12 @@
 enum fw_verdict { FW_KEEP = 0, FW_REMOVE = 1, FW_RELABEL = 2, FW_REVIEW = 3 };
 enum fw_action { FW_ID_KEEP = 0, FW_ID_MERGE = 1, FW_ID_SPLIT = 2, FW_ID_DROP = 3, FW_ID_REVIEW = 4 };
 enum fw_dup_kind { FW_DUP_NONE = 0, FW_DUP_EXACT = 1, FW_DUP_NEAR = 2 };
+/* Why this image of its duplicate group stays: the better photo; its label is likelier right than the others'; a
+ * curator chose it; equal bytes under one label, the first of them. */
+enum fw_why { FW_WHY_NONE = 0, FW_WHY_QUALITY = 1, FW_WHY_LABEL = 2, FW_WHY_CURATOR = 3, FW_WHY_FIRST = 4 };
+/* What became of an overlap finding: nobody answered; a curator confirmed it, or said no; curators said no to so many
+ * of its kind that it no longer counts (shifts.h). The last two condemn nothing. */
+enum fw_finding { FW_FINDING_OPEN = 0, FW_FINDING_YES = 1, FW_FINDING_NO = 2, FW_FINDING_DOUBTED = 3 };
 enum fw_rule { FW_RULE_FACE = 0, FW_RULE_NAME = 1, FW_RULE_IMAGE = 2 };
 
 /* Bits of decide.flags, in the order of the export contract. */

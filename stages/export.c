@@ -28,7 +28,7 @@ typedef struct export
     const char *dir; /* the staging folder */
     bool all, json;
     const fw_view *v;
-    const uint8_t *verdict, *dup_kind, *dup_kept;
+    const uint8_t *verdict, *dup_kind, *dup_kept, *dup_why;
     const uint16_t *flags;
     const float *score, *dup_sim;
     const uint32_t *new_label, *person, *group, *id_kept;
@@ -55,7 +55,8 @@ static int load(export *x, fw_err *e)
     x->dup_kept = column(x, "decide.dup_kept", e);
     x->group = column(x, "decide.dup_group", e);
     x->dup_kind = column(x, "decide.dup_kind", e);
-    x->dup_sim = column(x, "dedupe.sim", e);
+    x->dup_sim = column(x, "decide.dup_sim", e);
+    x->dup_why = column(x, "decide.dup_why", e);
     if (e->code) return e->code;
     x->status = fw_task_cols(&x->task, "detect.status", "", e);
     x->size = fw_task_cols(&x->task, "detect.size", "", e);
@@ -140,33 +141,68 @@ static int write_images(export *x, fw_err *e)
 
 /* ---- duplicates.csv: rows sorted by group, the kept image first ------------------------------------------------- */
 
-static int write_duplicates(export *x, fw_err *e)
+static int by_value(const void *x, const void *y)
 {
-    static const char *const columns[] = {"group", "path", "label", "kind", "similarity", "kept", NULL};
-    fw_table *t = fw_table_open(x->dir, "duplicates", columns, x->json, e);
-    if (!t) return e->code;
+    uint32_t a = *(const uint32_t *)x, b = *(const uint32_t *)y;
+    return (a > b) - (a < b);
+}
+
+/* Labels that a group stands under. */
+static int64_t labels_of(const export *x, const size_t *row, size_t n)
+{
+    int64_t labels = 0;
+    uint32_t *label = FW_ARRAY(uint32_t, n);
+    for (size_t i = 0; i < n; i++) label[i] = x->v->label[row[i]];
+    qsort(label, n, sizeof *label, by_value);
+    for (size_t i = 0; i < n; i++) labels += label[i] != FW_NO_LABEL && (!i || label[i] != label[i - 1]);
+    fw_free(label);
+    return labels;
+}
+
+/* Rows that are in a group, by group, the kept one first (counting sort); the caller frees. */
+static size_t *rows_by_group(const export *x, size_t *total)
+{
     size_t n = x->v->n, groups = 0;
     for (size_t i = 0; i < n; i++)
         if (x->group[i] != FW_NO_LABEL && x->group[i] >= groups) groups = (size_t)x->group[i] + 1;
-    size_t *begin = FW_ARRAY(size_t, groups + 1), *row = FW_ARRAY(size_t, n); /* counting sort by group, kept first */
+    size_t *begin = FW_ARRAY(size_t, groups + 1), *row = FW_ARRAY(size_t, n);
     for (size_t i = 0; i < n; i++)
         if (x->group[i] != FW_NO_LABEL) begin[x->group[i] + 1]++;
     for (size_t g = 0; g < groups; g++) begin[g + 1] += begin[g];
-    size_t total = begin[groups];
+    *total = begin[groups];
     for (int kept = 1; kept >= 0; kept--)
         for (size_t i = 0; i < n; i++)
             if (x->group[i] != FW_NO_LABEL && x->dup_kept[i] == kept) row[begin[x->group[i]]++] = i;
-    for (size_t k = 0; k < total; k++) {
-        size_t i = row[k];
-        fw_cell_int(t, x->group[i]);
-        cell_path(t, x->v, i);
-        fw_cell_word(t, label_text(x, x->v->label[i]));
-        fw_cell_word(t, x->dup_kind[i] == FW_DUP_EXACT ? "exact" : "near");
-        fw_cell_real(t, x->dup_sim[i], 4);
-        fw_cell_word(t, x->dup_kept[i] ? "yes" : "no");
-        fw_row_end(t);
-    }
     fw_free(begin);
+    return row;
+}
+
+static void duplicate_row(const export *x, fw_table *t, size_t i, int64_t labels)
+{
+    static const char *const why[] = {"", "quality", "label", "curator", "first"}; /* by enum fw_why */
+    fw_cell_int(t, x->group[i]);
+    cell_path(t, x->v, i);
+    fw_cell_word(t, label_text(x, x->v->label[i]));
+    fw_cell_word(t, x->dup_kind[i] == FW_DUP_EXACT ? "exact" : "near");
+    fw_cell_real(t, x->dup_sim[i], 4);
+    fw_cell_word(t, x->dup_kept[i] ? "yes" : "no");
+    fw_cell_int(t, labels);
+    fw_cell_word(t, why[x->dup_why[i]]);
+    fw_row_end(t);
+}
+
+static int write_duplicates(export *x, fw_err *e)
+{
+    static const char *const columns[] = {"group", "path",   "label", "kind", "similarity",
+                                          "kept",  "labels", "why",   NULL};
+    fw_table *t = fw_table_open(x->dir, "duplicates", columns, x->json, e);
+    if (!t) return e->code;
+    size_t total, *row = rows_by_group(x, &total);
+    for (size_t k = 0, end; k < total; k = end) {
+        for (end = k; end < total && x->group[row[end]] == x->group[row[k]];) end++;
+        int64_t labels = labels_of(x, row + k, end - k);
+        for (size_t i = k; i < end; i++) duplicate_row(x, t, row[i], labels);
+    }
     fw_free(row);
     return fw_table_close(t, e);
 }
@@ -201,7 +237,7 @@ static int write_identities(export *x, fw_err *e)
     return fw_table_close(t, e);
 }
 
-/* ---- overlap.csv ----------------------------------------------------------------------------------------------- */
+/* ---- overlap.csv: the findings that stand; a curator's "not the same" takes one out ---------------------------- */
 
 static int write_overlap(export *x, fw_err *e)
 {
@@ -212,7 +248,7 @@ static int write_overlap(export *x, fw_err *e)
     const uint32_t *label = column(x, "overlap.label", e), *bench = column(x, "overlap.bench", e);
     const uint32_t *bench_row = column(x, "overlap.bench_row", e);
     const float *sim = column(x, "overlap.sim", e), *score = column(x, "overlap.score", e);
-    const uint8_t *rule = column(x, "overlap.rule", e);
+    const uint8_t *rule = column(x, "overlap.rule", e), *finding = column(x, "decide.finding", e);
     const char *const *names;
     size_t n = fw_task_benchmarks(&x->task, &names);
     fw_table *t = e->code ? NULL : fw_table_open(x->dir, "overlap", columns, x->json, e);
@@ -220,6 +256,7 @@ static int write_overlap(export *x, fw_err *e)
     for (size_t k = 0; k < rows->rows && bench[k] < n; k++) {
         const fw_view *b = fw_task_view(&x->task, names[bench[k]], e);
         if (!b) break;
+        if (finding[k] == FW_FINDING_NO || finding[k] == FW_FINDING_DOUBTED) continue;
         fw_cell_word(t, label_text(x, label[k]));
         cell_path(t, x->v, ((const uint32_t *)rows->data)[k]);
         fw_cell_word(t, names[bench[k]]);

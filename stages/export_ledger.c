@@ -2,6 +2,7 @@
 #include "../lib/table.h"
 #include "decide.h"
 
+#include <jansson.h>
 #include <string.h>
 
 void fw_final_label(const fw_view *v, size_t row, const fw_decision *d, fw_buf *out)
@@ -34,10 +35,12 @@ const char *fw_decision_action(const fw_decision *d)
 }
 
 typedef struct columns {
-    const uint8_t *verdict, *by;
-    const uint16_t *flags;
+    const uint8_t *verdict;
+    const uint16_t *flags, *by;
     const float *score;
     const uint32_t *new_label, *person;
+    json_t *curators; /* names */
+    const char *model, *config;
 } columns;
 
 static const void *column(fw_task *t, const char *name, fw_err *e)
@@ -48,9 +51,24 @@ static const void *column(fw_task *t, const char *name, fw_err *e)
 
 static int load(fw_task *t, columns *c, fw_err *e)
 {
-    *c = (columns){column(t, "decide.verdict", e), column(t, "decide.by", e),        column(t, "decide.flags", e),
-                   column(t, "decide.score", e),   column(t, "decide.new_label", e), column(t, "decide.person", e)};
+    *c = (columns){.verdict = column(t, "decide.verdict", e),
+                   .by = column(t, "decide.by", e),
+                   .flags = column(t, "decide.flags", e),
+                   .score = column(t, "decide.score", e),
+                   .new_label = column(t, "decide.new_label", e),
+                   .person = column(t, "decide.person", e)};
+    char *path = e->code ? NULL : fw_task_file_of(t, "decide", "decide.json", e);
+    json_t *j = path ? json_load_file(path, 0, NULL) : NULL;
+    c->curators = json_incref(json_object_get(j, "curators"));
+    json_decref(j);
+    fw_free(path);
     return e->code;
+}
+
+static const char *name_of(const columns *c, uint16_t by)
+{
+    const char *name = by ? json_string_value(json_array_get(c->curators, (size_t)by - 1)) : "";
+    return name ? name : "?";
 }
 
 static void hex_of_content(const fw_view *v, size_t row, char hex[33])
@@ -60,9 +78,11 @@ static void hex_of_content(const fw_view *v, size_t row, char hex[33])
     fw_hash_hex((fw_hash){h[0], h[1]}, hex);
 }
 
-static void put_row(fw_table *t, const fw_view *v, size_t row, const fw_decision *d, const char *model,
-                    const char *config, fw_buf *b)
+static void put_row(fw_table *t, const fw_view *v, size_t row, const columns *c, fw_buf *b)
 {
+    const fw_decision dec = {c->verdict[row],   c->flags[row],  c->score[row],
+                             c->new_label[row], c->person[row], c->by[row]},
+                      *d = &dec;
     char hex[33];
     size_t n;
     const char *path = fw_view_path(v, row, &n);
@@ -77,33 +97,33 @@ static void put_row(fw_table *t, const fw_view *v, size_t row, const fw_decision
     fw_cell_word(t, b->data);
     fw_cell_real(t, (double)d->score, 6);
     fw_cell_word(t, d->by ? "curator" : "machine");
-    fw_cell_word(t, model);
-    fw_cell_word(t, config);
+    fw_cell_word(t, name_of(c, d->by));
+    fw_cell_word(t, c->model);
+    fw_cell_word(t, c->config);
     fw_row_end(t);
 }
 
 int fw_export_ledger(fw_run *r, const char *dir, bool json, fw_err *e)
 {
-    static const char *const names[] = {"path",  "content", "action", "label",  "final_label", "rule",
-                                        "score", "by",      "model",  "config", NULL};
+    static const char *const names[] = {"path",  "content", "action", "label", "final_label", "rule",
+                                        "score", "by",      "who",    "model", "config",      NULL};
     fw_task task = fw_run_reader(r);
     const fw_view *v = fw_task_view(&task, "", e);
     columns c;
     char model[33], config[33];
     if (!v) return e->code;
-    FW_TRY(load(&task, &c, e));
     char *recipe = fw_run_recipe(r, fw_stage_row("embed"), e);
     if (!recipe) return e->code;
     fw_hash_hex(fw_hash_bytes(recipe, strlen(recipe)), model);
     fw_free(recipe);
     fw_hash_hex(r->whole_key[fw_stage_row("decide")], config);
-    fw_table *t = fw_table_open(dir, "ledger", names, json, e);
-    if (!t) return e->code;
+    fw_table *t = load(&task, &c, e) ? NULL : fw_table_open(dir, "ledger", names, json, e);
     fw_buf scratch = {0};
-    for (size_t i = 0; i < v->n; i++) {
-        fw_decision d = {c.verdict[i], c.flags[i], c.score[i], c.new_label[i], c.person[i], c.by[i]};
-        if (v->alive[i]) put_row(t, v, i, &d, model, config, &scratch);
-    }
+    c.model = model;
+    c.config = config;
+    for (size_t i = 0; t && i < v->n; i++)
+        if (v->alive[i]) put_row(t, v, i, &c, &scratch);
     fw_buf_free(&scratch);
-    return fw_table_close(t, e);
+    json_decref(c.curators);
+    return t ? fw_table_close(t, e) : e->code;
 }

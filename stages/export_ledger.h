@@ -6,7 +6,8 @@
  *   label, final_label   as the source has it; as keep.lst has it (empty when removed)
  *   rule              the findings behind it (';' between), and merge or split when the label moved with its identity
  *   score             P(label is wrong)
- *   by                curator where a decision of one settled it (agreeing counts), else machine
+ *   by, who           curator where a decision of one settled it (agreeing counts) and whose it was, else machine and
+ *                     nobody. Who took a whole group or identity along with one word decided of all its photos.
  *   model, config     digests: of the embedder with its settings; of everything that the verdict depends on
  */
 #ifndef FW_EXPORT_LEDGER_H
@@ -20,7 +21,7 @@ typedef struct fw_decision {
     uint16_t flags;
     float score;
     uint32_t new_label, person;
-    uint8_t by; /* 1: a curator */
+    uint16_t by; /* 0: the machine, k: curator k of decide.json */
 } fw_decision;
 
 /* The final label, into `out` ("" when removed or unlabelled). */

@@ -87,7 +87,7 @@ typedef struct fw_rp {
     const fw_view *v; /* of the dataset */
     const fw_vectors *vec;
     /* columns of whole stages, by dataset row or label (see decide.h) */
-    const uint8_t *verdict, *dup_kind, *dup_kept, *id_action;
+    const uint8_t *verdict, *dup_kind, *dup_kept, *dup_why, *id_action;
     const uint16_t *flags;
     const float *p, *sim, *other_sim, *dup_sim, *id_cohesion, *id_score;
     const uint32_t *new_label, *person, *audit_person, *other, *dup_group, *id_other, *id_kept;
@@ -100,6 +100,7 @@ typedef struct fw_rp {
     /* the report */
     fw_rp_list queue[FW_QUEUES];
     uint64_t sample_population; /* 0: no sample was drawn */
+    size_t across;              /* duplicate groups that stand for several people */
     fw_rp_face *face;
     size_t faces, face_cap, face_limit, thumbs;
     uint32_t *id_no;    /* label -> identity number, FW_RP_NONE */

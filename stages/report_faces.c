@@ -24,7 +24,7 @@ uint32_t fw_rp_number(fw_rp *r, size_t set, size_t row)
 
 typedef struct columns {
     json_t *path, *hex, *set, *row, *id, *hash, *status, *why, *p, *sim, *other, *other_sim, *verdict, *flags, *to,
-        *person, *faces, *det, *quality, *brightness, *sharpness, *yaw, *pitch, *roll, *size, *box, *landmark;
+        *person, *also, *faces, *det, *quality, *brightness, *sharpness, *yaw, *pitch, *roll, *size, *box, *landmark;
 } columns;
 
 static void put(json_t *column, json_t *value)
@@ -76,6 +76,18 @@ static void put_quality(const fw_rp_set *s, size_t row, columns *c)
     put(c->quality, measured ? fw_rp_real(*(const float *)fw_col_row(s->quality, row)) : json_null());
 }
 
+/* Another label of the report under which the photo stands a second time, or -1. */
+static json_t *also_under(const fw_rp *r, uint32_t row)
+{
+    uint32_t g = r->dup_group[row];
+    for (size_t k = g == FW_NO_LABEL ? 1 : r->copies.begin[g]; g != FW_NO_LABEL && k < r->copies.begin[g + 1]; k++) {
+        uint32_t label = r->v->label[r->copies.row[k]];
+        if (label != r->v->label[row] && label != FW_NO_LABEL && r->id_no[label] != FW_RP_NONE)
+            return known_identity(r, label);
+    }
+    return json_integer(-1);
+}
+
 /* What the audit and the decision say; a benchmark's images are not judged. */
 static void put_judgement(const fw_rp *r, const fw_rp_face *f, columns *c)
 {
@@ -90,6 +102,7 @@ static void put_judgement(const fw_rp *r, const fw_rp_face *f, columns *c)
         put(c->flags, json_integer(0));
         put(c->to, json_integer(-1));
         put(c->person, json_integer(1));
+        put(c->also, json_integer(-1));
         return;
     }
     bool valid = fw_vectors_valid(r->vec, i);
@@ -103,6 +116,7 @@ static void put_judgement(const fw_rp *r, const fw_rp_face *f, columns *c)
     put(c->flags, json_integer(r->flags[i]));
     put(c->to, known_identity(r, r->new_label[i]));
     put(c->person, json_integer(r->person[i]));
+    put(c->also, also_under(r, f->row));
 }
 
 static void put_hash(const fw_rp *r, const fw_rp_face *f, columns *c)
@@ -135,6 +149,7 @@ static json_t *new_chunk(columns *c)
                {"flags", &c->flags},
                {"to", &c->to},
                {"person", &c->person},
+               {"also", &c->also},
                {"faces", &c->faces},
                {"det", &c->det},
                {"quality", &c->quality},

@@ -25,7 +25,8 @@ static int load_images(fw_rp *r, fw_err *e)
     r->other_sim = whole(r, "confirm.other_sim", n, e);
     r->dup_group = whole(r, "decide.dup_group", n, e);
     r->dup_kind = whole(r, "decide.dup_kind", n, e);
-    r->dup_sim = whole(r, "dedupe.sim", n, e);
+    r->dup_sim = whole(r, "decide.dup_sim", n, e);
+    r->dup_why = whole(r, "decide.dup_why", n, e);
     return e->code;
 }
 

@@ -333,8 +333,10 @@ static json_t *queues_of(const fw_rp *r)
     json_t *a = json_array();
     for (int q = 0; q < FW_QUEUES; q++) {
         if (q == FW_Q_SAMPLE && !r->sample_population) continue;
-        json_array_append_new(a, json_pack("{s:s, s:I, s:I}", "key", fw_rp_queue_names[q], "total",
-                                           (json_int_t)r->queue[q].total, "shown", (json_int_t)r->queue[q].shown));
+        json_t *one = json_pack("{s:s, s:I, s:I}", "key", fw_rp_queue_names[q], "total", (json_int_t)r->queue[q].total,
+                                "shown", (json_int_t)r->queue[q].shown);
+        if (q == FW_Q_DUPLICATE) json_object_set_new(one, "across", json_integer((json_int_t)r->across));
+        json_array_append_new(a, one);
     }
     return a;
 }

@@ -70,16 +70,43 @@ static void find_in_images(fw_rp *r)
     }
 }
 
+/* The label that a label's photos end up under; a circle of merges ends where it began to turn. */
+static uint32_t merged(const fw_rp *r, uint32_t label)
+{
+    for (int steps = 0; label != FW_NO_LABEL && steps < 100; steps++) {
+        if (r->id_action[label] != FW_ID_MERGE || r->id_other[label] == FW_NO_LABEL) break;
+        label = r->id_other[label];
+    }
+    return label;
+}
+
+/* People that a group stands for: 1, or it holds one photo under several names of which one at most is right. Compared
+ * with the kept one, so that a thousand copies cost a thousand steps; 2 stands for several. */
+static uint32_t people_in(const fw_rp *r, size_t g, uint32_t kept)
+{
+    for (size_t k = r->copies.begin[g]; k < r->copies.begin[g + 1]; k++)
+        if (merged(r, r->v->label[r->copies.row[k]]) != merged(r, r->v->label[kept])) return 2;
+    return 1;
+}
+
+static uint32_t kept_of(const fw_rp *r, size_t g)
+{
+    for (size_t k = r->copies.begin[g]; k < r->copies.begin[g + 1]; k++)
+        if (r->dup_kept[r->copies.row[k]]) return r->copies.row[k];
+    return r->copies.row[r->copies.begin[g]];
+}
+
+/* One photo under two names is a wrong label for certain, so these come before what is left to doubt of the others. */
 static void find_duplicates(fw_rp *r)
 {
     for (size_t g = 0; g < r->copies.keys; g++) {
         size_t from = r->copies.begin[g], to = r->copies.begin[g + 1];
         if (to - from < 2) continue;
-        double worth = 0;
+        double worth = people_in(r, g, kept_of(r, g)) > 1 ? 1 : 0;
+        r->across += worth > 0;
         for (size_t k = from; k < to; k++) {
             uint32_t row = r->copies.row[k];
-            bool other_label = r->v->label[row] != r->v->label[r->copies.row[from]];
-            worth += (r->dup_kind[row] == FW_DUP_NEAR ? 1.01 - r->dup_sim[row] : 0.001) + 0.2 * other_label;
+            worth += r->dup_kind[row] == FW_DUP_NEAR ? 1.01 - r->dup_sim[row] : 0.001;
         }
         add(r, FW_Q_DUPLICATE, g, 0, worth);
     }
@@ -158,15 +185,16 @@ void fw_rp_find(fw_rp *r)
 
 /* ---- groups ---------------------------------------------------------------------------------------------------- */
 
-/* Members of a duplicate group to show: the kept one first, then in order; returns how many. */
+/* Members of a duplicate group to show: the kept one, those under other labels, the others; returns how many. */
 static size_t copies_of(const fw_rp *r, size_t g, uint32_t *out)
 {
     size_t n = 0;
-    for (size_t k = r->copies.begin[g]; k < r->copies.begin[g + 1]; k++)
-        if (r->dup_kept[r->copies.row[k]] && !n) out[n++] = r->copies.row[k];
-    if (!n) out[n++] = r->copies.row[r->copies.begin[g]];
-    for (size_t k = r->copies.begin[g]; k < r->copies.begin[g + 1] && n < FW_RP_MEMBERS; k++)
-        if (r->copies.row[k] != out[0]) out[n++] = r->copies.row[k];
+    out[n++] = kept_of(r, g);
+    for (int own = 0; own < 2; own++)
+        for (size_t k = r->copies.begin[g]; k < r->copies.begin[g + 1] && n < FW_RP_MEMBERS; k++) {
+            uint32_t row = r->copies.row[k];
+            if (row != out[0] && (r->v->label[row] == r->v->label[out[0]]) == own) out[n++] = row;
+        }
     return n;
 }
 
@@ -259,8 +287,8 @@ static json_t *key_pair(const char *a, const char *b)
 }
 
 typedef struct columns { /* of a queue file; unused ones stay NULL */
-    json_t *f, *id, *p, *to, *worth, *key, *kept, *members, *kind, *sim, *size, *a, *b, *score, *groups, *sizes, *bf,
-        *blabel, *rule, *q, *status;
+    json_t *f, *id, *p, *to, *worth, *key, *kept, *members, *kind, *sim, *size, *people, *why, *a, *b, *score, *groups,
+        *sizes, *bf, *blabel, *rule, *q, *status;
 } columns;
 
 static void put_image(fw_rp *r, columns *c, int queue, uint32_t row, uint32_t label)
@@ -299,6 +327,8 @@ static void put_copies(fw_rp *r, columns *c, uint32_t g)
     json_array_append_new(c->kind, kind);
     json_array_append_new(c->sim, sim);
     json_array_append_new(c->size, json_integer((json_int_t)(r->copies.begin[g + 1] - r->copies.begin[g])));
+    json_array_append_new(c->people, json_integer(people_in(r, g, rows[0])));
+    json_array_append_new(c->why, json_integer(r->dup_why[rows[0]]));
     json_array_append_new(c->id, json_integer(fw_rp_identity(r, r->v->label[rows[0]])));
     json_array_append_new(c->key, key_pair(low, high));
 }
@@ -343,18 +373,18 @@ static void put_overlap(fw_rp *r, columns *c, uint32_t k)
 static void open_columns(json_t *o, columns *c, int queue)
 {
     static const char *const wanted[FW_QUEUES] = {
-        "f id p to worth key", "f id p to worth key",         "kept members kind sim size id worth key",
+        "f id p to worth key", "f id p to worth key",         "kept members kind sim size people why id worth key",
         "a b score worth",     "id groups sizes score worth", "f bf blabel sim score rule id worth key",
         "f id q worth key",    "f id status worth key",       "f id p to worth key"};
     struct {
         const char *name;
         json_t **to;
-    } all[] = {{"f", &c->f},          {"id", &c->id},         {"p", &c->p},           {"to", &c->to},
-               {"worth", &c->worth},  {"key", &c->key},       {"kept", &c->kept},     {"members", &c->members},
-               {"kind", &c->kind},    {"sim", &c->sim},       {"size", &c->size},     {"a", &c->a},
-               {"b", &c->b},          {"score", &c->score},   {"groups", &c->groups}, {"sizes", &c->sizes},
-               {"bf", &c->bf},        {"blabel", &c->blabel}, {"rule", &c->rule},     {"q", &c->q},
-               {"status", &c->status}};
+    } all[] = {{"f", &c->f},           {"id", &c->id},       {"p", &c->p},          {"to", &c->to},
+               {"worth", &c->worth},   {"key", &c->key},     {"kept", &c->kept},    {"members", &c->members},
+               {"kind", &c->kind},     {"sim", &c->sim},     {"size", &c->size},    {"people", &c->people},
+               {"why", &c->why},       {"a", &c->a},         {"b", &c->b},          {"score", &c->score},
+               {"groups", &c->groups}, {"sizes", &c->sizes}, {"bf", &c->bf},        {"blabel", &c->blabel},
+               {"rule", &c->rule},     {"q", &c->q},         {"status", &c->status}};
     char *names = fw_strdup(wanted[queue]), *save = NULL;
     for (char *name = strtok_r(names, " ", &save); name; name = strtok_r(NULL, " ", &save))
         for (size_t i = 0; i < FW_COUNT(all); i++)

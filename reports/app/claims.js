@@ -19,10 +19,17 @@
     return face.verdict === 2 && face.to >= 0 && face.to !== row.id ? [mine, { face: face.hash, label: label(face.to), is: true }] : [mine];
   };
 
+  /* Of one photo under the names of several people the kept copy says who it is, or the answer would settle nothing
+   * where the bytes are the same. Labels that are merged are one person. */
+  const person = (no) => (fw.ids.action[no] === 1 && fw.ids.other[no] >= 0 ? fw.ids.other[no] : no);
   const aboutCopies = (row, answer, to) => {
-    const kept = answer === "r" ? to : row.kept, hash = fw.face(kept).hash;
-    return row.members.filter((f) => f !== kept && fw.face(f).hash !== hash)
-      .map((f) => ({ images: [hash, fw.face(f).hash], same_image: answer !== "n" }));
+    const kept = fw.face(answer === "r" ? to : row.kept), others = row.members.filter((f) => f !== kept.f).map(fw.face);
+    const claims = others.filter((o) => o.hash !== kept.hash).map((o) => ({ images: [kept.hash, o.hash], same_image: answer !== "n" }));
+    const elsewhere = answer === "n" || row.people < 2 || kept.id < 0 ? [] : others.filter((o) => o.id >= 0 && person(o.id) !== person(kept.id));
+    const is = (face, no, yes) => claims.push({ face: face.hash, label: label(no), is: yes });
+    if (elsewhere.length) is(kept, kept.id, true);
+    for (const o of elsewhere) { is(o, o.id, false); if (o.hash !== kept.hash) is(o, kept.id, true); }
+    return claims;
   };
 
   const aboutIdentities = (row, answer, to) => {

@@ -36,7 +36,7 @@
     return {
       f, path: c.path[i], hex: c.hex[i], set: c.set[i], row: c.row[i], id: c.id[i], hash: c.hash[i], status: c.status[i], why: c.why[i],
       p: c.p[i], sim: c.sim[i], other: c.other[i], otherSim: c.other_sim[i], verdict: c.verdict[i], flags: c.flags[i],
-      to: c.to[i], person: c.person[i], faces: c.faces[i], det: c.det[i], quality: c.quality[i], brightness: c.brightness[i],
+      to: c.to[i], person: c.person[i], also: c.also[i], faces: c.faces[i], det: c.det[i], quality: c.quality[i], brightness: c.brightness[i],
       sharpness: c.sharpness[i], yaw: c.yaw[i], pitch: c.pitch[i], roll: c.roll[i], size: c.size[i], box: c.box[i], landmark: c.landmark[i],
     };
   };

@@ -84,6 +84,7 @@
       face.sim !== null ? ["similarity to its identity", fw.fixed(face.sim)] : null,
       face.otherSim !== null && face.other >= 0 ? ["to the best other", [fw.fixed(face.otherSim), " ", fw.idLink(face.other)]] : null,
       face.verdict !== null ? ["verdict", fw.verdict(face)] : null,
+      face.also >= 0 ? ["the same photo also under", fw.idLink(face.also)] : null,
       face.flags ? ["flags", fw.flags.filter((_, k) => face.flags >> k & 1).join(", ")] : null,
       face.why ? ["reason", fw.visible(face.why)] : null,
       face.size && face.size[0] ? ["photo", `${face.size[0]} × ${face.size[1]} px, ${fw.plural(face.faces, "face")}`] : null,

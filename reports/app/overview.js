@@ -48,7 +48,10 @@
     if (a.precision) tiles.push(tile(fw.percent(a.precision.estimate), "of the reviewed flags were right (precision)", `${within(a.precision.interval95)}; ${fw.count(a.precision.reviewed)} of ${fw.count(a.precision.flags)} flags reviewed`));
     if (a.recall) tiles.push(tile(fw.percent(a.recall.estimate), "of the wrong labels were found (recall)", `at least 95 % interval: ${fw.percent(a.recall.interval95[0])} to ${fw.percent(a.recall.interval95[1])}`));
     if (!tiles.length) return null;
-    return [el("h2", {}, "What curators found"), el("p.muted.text", {}, "As of the time when this report was made. Precision is that of the flags reviewed so far (the queues put the least sure first, so it is a cautious figure); the noise left is that of the kept images when the sample was drawn, by exact (Clopper-Pearson) intervals."), el("div.tiles", {}, tiles)];
+    const moved = Object.entries((d && d.shifts) || {});
+    return [el("h2", {}, "What curators found"), el("p.muted.text", {}, "As of the time when this report was made. Precision is that of the flags reviewed so far (the queues put the least sure first, so it is a cautious figure); the noise left is that of the kept images when the sample was drawn, by exact (Clopper-Pearson) intervals."), el("div.tiles", {}, tiles),
+      moved.length ? table("Thresholds that answers moved", ["kind of finding", "answers", "agreed", "flagged above P, by the machine", "now", "others that change"],
+        moved.map(([kind, s]) => [kind, fw.count(s.answers), fw.count(s.agreed), fw.fixed(s.threshold.machine, 3), fw.fixed(s.threshold.now, 3), fw.count(s.changed)])) : null];
   };
 
   fw.overviewPage = async (main) => {
@@ -66,7 +69,7 @@
         tile(fw.count(c.kept + c.relabel), "kept", `${fw.percent((c.kept + c.relabel) / Math.max(1, c.images))}; ${fw.count(c.identities_kept)} identities`), noise),
       flow(c),
       el("h2", {}, "To decide"),
-      el("div.tiles.queues", {}, r.queues.map((q) => tile(fw.count(q.total), fw.queues[q.key].title, fw.queues[q.key].short, `#/${q.key}`))),
+      el("div.tiles.queues", {}, r.queues.map((q) => tile(fw.count(q.total), fw.queues[q.key].title, q.across ? `${fw.queues[q.key].short} (${fw.plural(q.across, "such group")})` : fw.queues[q.key].short, `#/${q.key}`))),
       curators(r),
       el("h2", {}, "What was measured"),
       el("div.charts", {},

@@ -38,16 +38,25 @@
   const sampleRow = (row) => (fw.face(row.f) ? [fw.thumb(row.f, 112, "the face in question"),
     el("div.lines", {}, line("kept as", row.id, row.f, null))] : null);
 
+  /* Why the kept copy is the kept one (enum fw_why). */
+  const whyKept = (row, faces) => {
+    const others = faces.filter((f) => f.id !== faces[0].id && f.p >= 0).map((f) => f.p);
+    return ["", "it is the better photo", others.length && faces[0].p >= 0 ? `its label is likelier right: P(wrong) ${fw.fixed(faces[0].p)} against ${fw.fixed(Math.min(...others))}` : "its label is likelier right",
+      "a curator chose it", "all have the same bytes: the first one"][row.why] || "";
+  };
+  /* One photo under the names of several people: each copy shows its own, and the answer is about the name too. */
   const duplicateRow = (row) => {
-    const faces = row.members.map(fw.face);
+    const faces = row.members.map(fw.face), across = row.people > 1;
     if (faces.some((f) => !f)) return null;
     return [el("div.cells", {}, row.members.map((f, k) => el("div.cell", {}, fw.thumb(f, 96, f === row.kept ? "kept copy" : "copy"),
       el("span.small", {}, f === row.kept ? el("b", {}, "kept") : [row.kind[k] === 1 ? "exact" : "near", " ", fw.fixed(row.sim[k])]),
-      el("span.small.muted", {}, `${faces[k].size[0]} × ${faces[k].size[1]}, q ${fw.fixed(faces[k].quality)}`), faces[k].id !== row.id && faces[k].id >= 0 ? el("span.small", {}, fw.name(fw.idName(faces[k].id))) : null)),
+      across && faces[k].id >= 0 ? [el("span.small", {}, fw.name(fw.idName(faces[k].id))), el("span.small.muted", {}, `P(wrong) ${faces[k].p >= 0 ? fw.fixed(faces[k].p) : "–"}`)]
+        : [el("span.small.muted", {}, `${faces[k].size[0]} × ${faces[k].size[1]}, q ${fw.fixed(faces[k].quality)}`), faces[k].id !== row.id && faces[k].id >= 0 ? el("span.small", {}, fw.name(fw.idName(faces[k].id))) : null])),
       row.size > row.members.length ? el("span.muted", {}, `and ${row.size - row.members.length} more`) : null),
-      el("div.who.end", {}, el("span.muted", {}, `${row.size} copies, labelled`), row.id >= 0 ? fw.name(fw.idName(row.id)) : "–")];
+      el("div.who.end", {}, across ? el("b.across", {}, "one photo, several people") : null, el("span.muted", {}, `${row.size} copies, kept under`), row.id >= 0 ? fw.name(fw.idName(row.id)) : "–", el("span.muted.reason", {}, whyKept(row, faces)))];
   };
-  const keepOther = (row) => fw.chooseOne("Which copy is to be kept?", row.members.map((f, k) => ({ value: f, node: fw.thumb(f, 112), label: f === row.kept ? "kept now" : "copy " + (k + 1) })));
+  const keepOther = (row) => fw.chooseOne(row.people > 1 ? "Which copy is to be kept, under its label?" : "Which copy is to be kept?",
+    row.members.map((f, k) => ({ value: f, node: fw.thumb(f, 112), label: el("span", {}, f === row.kept ? "kept now" : "copy " + (k + 1), row.people > 1 ? [" ", fw.name(fw.idName(fw.face(f).id))] : null) })));
 
   const side = (no, what) => el("div.line", {}, el("div.who", {}, el("span.muted", {}, `${what}, ${fw.plural(fw.ids.images[no], "image")}`), fw.name(fw.idName(no))),
     fw.strip(best(no), 54, 6, `best faces of ${fw.visible(fw.idName(no))}`));
@@ -83,8 +92,8 @@
   fw.queues = {
     mislabeled: { title: "Mislabeled", short: "Faces whose label is probably wrong", yes: "label is wrong", no: "label is right", change: "relabel …", height: 136, render: labelRow, text: labelText, faces: labelFaces, relabel, orders: [byWorth, byP, byLabel] },
     outlier: { title: "Outliers", short: "Faces that fit neither their identity nor any other", yes: "does not belong", no: "belongs here", change: "relabel …", height: 136, render: labelRow, text: labelText, faces: labelFaces, relabel, orders: [byWorth, byP, byLabel] },
-    duplicate: { title: "Duplicates", short: "Groups of copies: the best one is kept", yes: "copies", no: "different", change: "keep another …", height: 158, render: duplicateRow, faces: (r) => r.members, relabel: keepOther, orders: [byWorth, byLabel],
-      text: (r) => `${r.size} copies, labelled ${fw.visible(fw.idName(r.id))}` },
+    duplicate: { title: "Duplicates", short: "Groups of copies: one is kept; under the names of several people, under its label", yes: "copies", no: "different", change: "keep another …", height: 158, render: duplicateRow, faces: (r) => r.members, relabel: keepOther, orders: [byWorth, { name: "several people first", of: (r) => -r.people - Math.min(r.worth, 0.99) / 2 }, byLabel],
+      text: (r) => (r.people > 1 ? "one photo under the names of several people, " : "") + `${r.size} copies, kept under ${fw.visible(fw.idName(r.id))}` },
     merge: { title: "Merge", short: "Two labels that are probably one person", yes: "one person", no: "two people", change: "choose the name …", height: 132, render: mergeRow, faces: () => [], photos: (r) => [r.a, r.b].flatMap((no) => best(no).slice(0, 2)), relabel: mergeInto, orders: [byWorth, byScore, byLabel],
       text: (r) => `merge ${fw.visible(fw.idName(r.a))} into ${fw.visible(fw.idName(r.b))}, confidence ${fw.fixed(r.score)}` },
     split: { title: "Split", short: "One label that probably holds several people", yes: "several people", no: "one person", height: 146, render: splitRow, faces: (r) => r.groups.map((g) => g[0]), photos: (r) => r.groups.flatMap((g) => g.slice(0, 2)), orders: [byWorth, byScore, byLabel],

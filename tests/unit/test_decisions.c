@@ -233,6 +233,27 @@ static void damage_is_counted(void **state)
     fw_free(a);
 }
 
+static void every_claim_knows_whose_it_is(void **state)
+{
+    FW_UNUSED(state);
+    static const char *const who[] = {"zoe", "anna", "zoe", "bob"};
+    fw_err e = {0};
+    for (size_t i = 0; i < FW_COUNT(who); i++) {
+        char *text =
+            fw_format("{\"format\":\"facewash-decision-1\",\"id\":\"i\",\"when\":\"x\",\"who\":\"%s\",\"queue\":\"q\","
+                      "\"item\":\"%zu\",\"answer\":\"%s\",\"claims\":[{\"face\":\"" A "\",\"use\":true}]}\n",
+                      who[i], i, i == 3 ? "u" : "y");
+        assert_int_equal(add(text, &e), FW_OK);
+        fw_free(text);
+    }
+    fw_decisions d;
+    assert_int_equal(fw_decisions_read(folder, &d, &e), FW_OK);
+    assert_int_equal(d.curators, 2); /* bob took his back */
+    assert_int_equal(d.n, 3);
+    for (size_t i = 0; i < 3; i++) assert_string_equal(d.who[d.claim[i].who], who[i]);
+    fw_decisions_free(&d);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -243,6 +264,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_torn_line_harms_no_other, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(many_writers_lose_nothing, make_folder, drop_folder),
         cmocka_unit_test_setup_teardown(damage_is_counted, make_folder, drop_folder),
+        cmocka_unit_test_setup_teardown(every_claim_knows_whose_it_is, make_folder, drop_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
