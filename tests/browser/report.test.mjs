@@ -290,28 +290,66 @@ test("names show as themselves and nothing in them runs", async () => {
 
 test("no request leaves the machine", () => assert.deepEqual(requests, []));
 
-test("20,000 flagged faces: keys and scrolling answer within 100 ms", async () => {
+test("one photo under the names of several people says so, why one is kept, and an answer is about the name", async () => {
+  await open("duplicate");
+  const find = (people) => page.evaluate(async (n) => { const q = fw.loaded("queue_duplicate"), k = q.people.findIndex((p, i) => p === n && (n === 1 || q.why[i] === 2)); await Promise.all(q.members[k].map(fw.faceReady)); return Object.fromEntries(Object.keys(q).map((c) => [c, q[c][k]])); }, people);
+  const claims = (row, answer, to) => page.evaluate(([r, a, t]) => fw.claims("duplicate", r, a, t), [row, answer, to]);
+  const across = await find(2), within = await find(1);
+  const face = (f) => page.evaluate((n) => { const { hash, id } = fw.face(n); return { hash, label: fw.idName(id) }; }, f);
+  const [kept, second, third] = await Promise.all(across.members.map(face));
+  const shown = await page.locator(".row", { hasText: "one photo, several people" }).first().innerText();
+  assert.match(shown, /kept under/);
+  assert.equal((shown.match(/P\(wrong\)/g) || []).length >= 3, true, shown);
+  assert.match(await page.locator(".row", { hasText: "its label is likelier right" }).first().innerText(), /P\(wrong\) [01]\.\d\d against [01]\.\d\d/);
+  assert.match(await page.locator(".row[aria-label*='one photo under the names of several people']").first().getAttribute("aria-label"), /kept under/);
+  assert.match(await page.locator(".row", { hasNotText: "several people" }).first().innerText(), /better photo|a curator chose it|same bytes|likelier/);
+  const is = (list) => list.filter((c) => "is" in c).map((c) => `${c.face.slice(-3)} ${c.label} ${c.is}`).sort();
+  const id = (f, g, yes) => `${f.hash.slice(-3)} ${g.label} ${yes}`;
+  assert.deepEqual(is(await claims(across, "y")), [id(kept, kept, true), id(second, second, false), id(second, kept, true), id(third, third, false), id(third, kept, true)].sort());
+  assert.deepEqual(is(await claims(across, "r", across.members[1])), [id(second, second, true), id(kept, kept, false), id(kept, second, true), id(third, third, false), id(third, second, true)].sort());
+  assert.deepEqual(is(await claims(across, "n")), []);
+  const same = await claims(within, "y");
+  assert.ok(same.length === 2 && same.every((c) => c.same_image === true), "one person: only that they are copies");
+});
+
+test("the facts of a face name the other label of its photo", async () => {
+  await open("mislabeled");
+  const facts = (f) => page.evaluate(async (n) => fw.facts(await fw.faceReady(n)).textContent, f);
+  assert.match(await facts(29), /the same photo also underPerson 0038/);
+  assert.doesNotMatch(await facts(30), /also under/);
+});
+
+test("the overview says which thresholds answers moved, and how many photos stand under several names", async () => {
+  await open("");
+  const rows = page.locator("div[aria-label='Thresholds that answers moved'] tbody tr");
+  assert.match(await rows.first().innerText(), /^outlier\s+40\s+31\s+0\.500\s+0\.710\s+12$/);
+  assert.match(await page.locator(".tile", { hasText: "Duplicates" }).first().innerText(), /60 such groups/);
+});
+
+test("20,000 flagged faces: keys and scrolling cost the page under 100 ms", async () => {
   await open("mislabeled", page, big);
   assert.match(await decided(), /of 20,000/);
-  // From the key to the frame that shows its effect. Other work of the machine counts too, so the best of three rounds is taken.
-  const measure = () => page.evaluate(async () => {
-    const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
-    const timed = async (act) => { const from = performance.now(); act(); await frame(); return performance.now() - from; };
-    const press = (k) => () => document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: k, bubbles: true, cancelable: true }));
-    const list = document.querySelector(".list"), all = { key: [], answer: [], scroll: [] };
-    for (let i = 0; i < 40; i++) all.key.push(await timed(press("j")));
-    for (let i = 0; i < 40; i++) all.answer.push(await timed(press(i % 2 ? "y" : "n")));
-    for (let i = 0; i < 60; i++) all.scroll.push(await timed(() => { list.scrollTop = i % 3 ? list.scrollTop + 700 : Math.floor((i * 7919) % 19000) * 136; }));
-    all.end = [await timed(press("End"))];
-    return Object.fromEntries(Object.entries(all).map(([k, v]) => [k, v.sort((a, b) => a - b)]));
-  });
-  const p95 = (v) => v[Math.floor(0.95 * (v.length - 1))];
-  let times = await measure();
-  for (let round = 1; round < 3 && Object.values(times).some((v) => p95(v) >= 100); round++) times = await measure();
-  for (const [what, v] of Object.entries(times)) {
-    console.log(`  ${what}: median ${v[v.length >> 1].toFixed(1)} ms, 95 % ${p95(v).toFixed(1)} ms`);
-    assert.ok(p95(v) < 100, `${what}: ${p95(v).toFixed(1)} ms`);
+  // What the page itself costs from the key to the frame that shows its effect: CPU time of its main thread (tasks, styles, layout
+  // and paint), which other work of the machine does not lengthen. The time that passed is printed beside it.
+  const cdp = await context.newCDPSession(page);
+  await cdp.send("Performance.enable", { timeDomain: "threadTicks" });
+  const cpu = async () => 1000 * (await cdp.send("Performance.getMetrics")).metrics.find((m) => m.name === "TaskDuration").value;
+  const act = (what, k) => page.evaluate(([w, i]) => new Promise((done) => {
+    const from = performance.now(), list = document.querySelector(".list");
+    if (w === "scroll") list.scrollTop = i % 3 ? list.scrollTop + 700 : Math.floor((i * 7919) % 19000) * 136;
+    else document.activeElement.dispatchEvent(new KeyboardEvent("keydown", { key: w === "answer" ? "yn"[i % 2] : w === "jump" ? ["End", "Home"][i % 2] : w, bubbles: true, cancelable: true }));
+    requestAnimationFrame(() => setTimeout(() => done(performance.now() - from)));
+  }), [what, k]);
+  for (const [what, times] of [["j", 40], ["answer", 40], ["scroll", 60], ["jump", 10]]) {
+    const cost = [], passed = [];
+    for (let i = 0; i < times; i++) { const from = await cpu(); passed.push(await act(what, i)); cost.push((await cpu()) - from); }
+    for (const v of [cost, passed]) v.sort((a, b) => a - b);
+    const p95 = cost[Math.floor(0.95 * (times - 1))], half = times >> 1;
+    console.log(`  ${what}: CPU median ${cost[half].toFixed(1)} ms, 95 % ${p95.toFixed(1)} ms; passed: median ${passed[half].toFixed(1)} ms`);
+    assert.ok(cost[half] > 0.05, `${what}: the clock counts`);
+    assert.ok(p95 < 100, `${what}: ${p95.toFixed(1)} ms`);
   }
+  await cdp.detach();
   assert.ok((await page.locator(".row").count()) < 40, "only the visible rows exist");
 });
 
