@@ -37,7 +37,7 @@ facewash apply --work w --quiet --decisions saved.jsonl 2>/dev/null; echo "-> $?
 run 2>/dev/null
 look "$orig" "$shared" "$mate"
 facewash status --work w | grep -A1 '^decisions'
-/usr/bin/python3 -c 'import json; d = json.load(open("e/summary.json"))["decisions"]; print(d)'
+/usr/bin/python3 -c 'import json; d = json.load(open("e/summary.json"))["decisions"]; print({k: sorted(v) if k == "shifts" else v for k, v in d.items()})'
 wc -l <w/review/decisions
 echo "--- an older answer to the same question does not win, a newer one does"
 say pair '{"face":"00000000000000000000000000000001","use":false}' | sed 's/2026-01-31/2025-01-31/; s/"id":"pair"/"id":"old"/' >old.jsonl
