@@ -80,12 +80,16 @@ static uint32_t merged(const fw_rp *r, uint32_t label)
     return label;
 }
 
-/* People that a group stands for: 1, or it holds one photo under several names of which one at most is right. Compared
- * with the kept one, so that a thousand copies cost a thousand steps; 2 stands for several. */
-static uint32_t people_in(const fw_rp *r, size_t g, uint32_t kept)
+/* People that a group stands for: 1, or 2 for several, of which one at most is right. No label names nobody. */
+static uint32_t people_in(const fw_rp *r, size_t g)
 {
-    for (size_t k = r->copies.begin[g]; k < r->copies.begin[g + 1]; k++)
-        if (merged(r, r->v->label[r->copies.row[k]]) != merged(r, r->v->label[kept])) return 2;
+    uint32_t first = FW_NO_LABEL;
+    for (size_t k = r->copies.begin[g]; k < r->copies.begin[g + 1]; k++) {
+        uint32_t label = merged(r, r->v->label[r->copies.row[k]]);
+        if (label == FW_NO_LABEL) continue;
+        if (first != FW_NO_LABEL && label != first) return 2;
+        first = label;
+    }
     return 1;
 }
 
@@ -102,7 +106,7 @@ static void find_duplicates(fw_rp *r)
     for (size_t g = 0; g < r->copies.keys; g++) {
         size_t from = r->copies.begin[g], to = r->copies.begin[g + 1];
         if (to - from < 2) continue;
-        double worth = people_in(r, g, kept_of(r, g)) > 1 ? 1 : 0;
+        double worth = people_in(r, g) > 1 ? 1 : 0;
         r->across += worth > 0;
         for (size_t k = from; k < to; k++) {
             uint32_t row = r->copies.row[k];
@@ -117,7 +121,8 @@ static void find_in_identities(fw_rp *r)
     for (size_t l = 0; l < r->v->labels; l++) {
         if (!r->id_images[l]) continue;
         double images = r->id_images[l];
-        if (r->id_action[l] == FW_ID_MERGE && r->id_other[l] != FW_NO_LABEL)
+        bool merge = r->id_action[l] == FW_ID_MERGE || r->id_action[l] == FW_ID_REVIEW; /* review: no longer sure */
+        if (merge && r->id_other[l] != FW_NO_LABEL)
             add(r, FW_Q_MERGE, l, r->id_other[l], (doubt(r->id_score[l]) + 0.05) * images);
         if (r->id_action[l] == FW_ID_SPLIT) add(r, FW_Q_SPLIT, l, 0, (doubt(r->id_score[l]) + 0.05) * images);
     }
@@ -327,7 +332,7 @@ static void put_copies(fw_rp *r, columns *c, uint32_t g)
     json_array_append_new(c->kind, kind);
     json_array_append_new(c->sim, sim);
     json_array_append_new(c->size, json_integer((json_int_t)(r->copies.begin[g + 1] - r->copies.begin[g])));
-    json_array_append_new(c->people, json_integer(people_in(r, g, rows[0])));
+    json_array_append_new(c->people, json_integer(people_in(r, g)));
     json_array_append_new(c->why, json_integer(r->dup_why[rows[0]]));
     json_array_append_new(c->id, json_integer(fw_rp_identity(r, r->v->label[rows[0]])));
     json_array_append_new(c->key, key_pair(low, high));

@@ -37,6 +37,8 @@ images, labels = ({r[k]: r for r in csv.DictReader(open(f"{sys.argv[1]}/{n}.csv"
 by = {r["path"]: r["by"] for r in csv.DictReader(open(f"{sys.argv[1]}/ledger.csv", newline=""))}
 print("flagged", sum(r["reasons"] == "outlier" for r in images.values()), "merges", sum(r["action"] == "merge" for r in labels.values()),
       "merges to look at", sum(r["action"] == "review" and r["other_label"] != "" for r in labels.values()), "decided by curators", sum(b == "curator" for b in by.values()))
+queue = open("w/report/data/queue_merge.js").read()
+print("merges in the report's queue", len(json.loads(queue[queue.index("{"):queue.rindex(")")])["a"]))
 before = {r["path"]: r for r in csv.DictReader(open("e0/images.csv", newline=""))}
 wrong = lambda r: r["label"] >= "p130" and int(r["path"]) % 11 == 10
 mistakes = lambda rows: sum((rows[p]["verdict"] != "keep") != wrong(r) for p, r in before.items() if r["label"] < "q" and by[p] == "machine")
