@@ -66,8 +66,10 @@ static int open_fast(fw_embedder *m, const fw_modeldesc *d, const fw_embedder_op
     const bool bf16 = o && o->bf16, cpu = !o || !o->provider || !strcmp(o->provider, "cpu");
     fw_err why = {0};
     int rc = d->nhwc || !cpu ? fw_fail(&why, FW_EUSAGE, "only nchw networks on a CPU can do that")
-                             : fw_fastnet_open(d->file, m->height, m->width, bf16, &m->fast, &why);
-    if (!rc && fw_fastnet_dim(m->fast) != m->dim) rc = fw_fail(&why, FW_EUSAGE, "its output is not %d wide", m->dim);
+                             : fw_fastnet_open(d->file, bf16, &m->fast, &why);
+    if (!rc) rc = fw_fastnet_fits(m->fast, m->height, m->width, &why);
+    if (!rc && (fw_fastnet_outputs(m->fast) != 1 || fw_fastnet_channels(m->fast, 0) != m->dim))
+        rc = fw_fail(&why, FW_EUSAGE, "its output is not %d wide", m->dim);
     if (!rc) return FW_OK;
     fw_fastnet_close(m->fast);
     m->fast = NULL;
@@ -148,15 +150,17 @@ void fw_embedder_worker_close(fw_embedder_worker *w)
 }
 
 /* run_once by fastnet, one crop after the other. */
-static void run_fast(fw_embedder_worker *w, const uint8_t *crops, int n, bool mirror, float *out, size_t step)
+static int run_fast(fw_embedder_worker *w, const uint8_t *crops, int n, bool mirror, float *out, size_t step, fw_err *e)
 {
     const fw_embedder *m = w->m;
     const size_t pixels = (size_t)m->width * m->height * 3;
     for (int i = 0; i < n; i++) {
         fw_planar_copy(&m->format, crops + (size_t)i * pixels, m->width, m->height, mirror, w->input);
-        const float *result = fw_fastnet_run(w->fast, w->input);
+        FW_TRY(fw_fastnet_run(w->fast, w->input, m->height, m->width, e));
+        const float *result = fw_fastnet_output(w->fast, 0).data;
         for (int k = 0; k < m->dim; k++) out[(size_t)i * step + (size_t)k] += result[k];
     }
+    return FW_OK;
 }
 
 /* One run of the network over n <= batch crops; adds to rows of m->dim values that lie `step` apart from `out` on. */
@@ -165,7 +169,7 @@ static int run_once(fw_embedder_worker *w, const uint8_t *crops, int n, bool mir
     const fw_embedder *m = w->m;
     const size_t pixels = (size_t)m->width * m->height * 3;
     const int rows = m->padded ? m->batch : n;
-    if (w->fast) return run_fast(w, crops, n, mirror, out, step), FW_OK;
+    if (w->fast) return run_fast(w, crops, n, mirror, out, step, e);
     float *input;
     FW_TRY(fw_runner_input(w->runner, rows, m->height, m->width, &input, e));
     for (int i = 0; i < n; i++)

@@ -1,179 +1,220 @@
-/* See fastnet_kernels.h. Tiles of 14 rows x 32 columns: 14 broadcasts and 2 loads feed 28 multiply-adds. Instructions
- * that must keep accumulators in registers are written in assembly, because gcc 12 spills them with the intrinsics. */
+/* See fastnet_kernels.h. */
 #include "fastnet_kernels.h"
 
+#include <string.h>
+
 #if defined(__x86_64__)
-#include <immintrin.h>
+#include "fastnet_simd.h"
 
-#define F32    __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
-#define BF16   __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512bf16")))
-#define INLINE static inline __attribute__((always_inline))
-
-F32 INLINE __m512 load_f32(const void *p, size_t at)
-{
-    return _mm512_loadu_ps((const float *)p + at);
-}
-F32 INLINE void store_f32(void *p, size_t at, __m512 x)
-{
-    _mm512_storeu_ps((float *)p + at, x);
-}
-BF16 INLINE __m512 load_bf16(const void *p, size_t at)
-{
-    const __m256i h = _mm256_loadu_si256((const __m256i *)((const uint16_t *)p + at));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
-}
-BF16 INLINE void store_bf16(void *p, size_t at, __m512 x)
-{
-    _mm256_storeu_si256((__m256i *)((uint16_t *)p + at), (__m256i)_mm512_cvtneps_pbh(x));
-}
-F32 INLINE __m512 prelu(__m512 x, const float *bend)
-{
-    return _mm512_add_ps(x, _mm512_max_ps(_mm512_mul_ps(x, _mm512_loadu_ps(bend)), _mm512_setzero_ps()));
-}
+/* --- convolution: tiles of 14 rows x 32 columns; 14 broadcasts and 2 loads feed 28 multiply-adds --------------------
+ */
 
 #define EACH_ROW(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)
-#define START(r)    __m512 l##r = bias0, h##r = bias1;
+#define START(r)    __m512 lo##r = bias0, hi##r = bias1;
 #define STEP(r)                                                                                                        \
     {                                                                                                                  \
-        __m512i x = _mm512_set1_epi32((int)a[r * words + w]);                                                          \
-        __asm__(MAC " %2, %1, %0" : "+v"(l##r) : "v"(b0), "v"(x));                                                     \
-        __asm__(MAC " %2, %1, %0" : "+v"(h##r) : "v"(b1), "v"(x));                                                     \
+        const __m512i x = _mm512_set1_epi32((int)a[r * step + w]);                                                     \
+        lo##r = multiply_add(lo##r, b0, x, half);                                                                      \
+        if (pair) hi##r = multiply_add(hi##r, b1, x, half);                                                            \
     }
-#define FINISH(r) tile[r][0] = l##r, tile[r][1] = h##r;
+#define FINISH(r) sum[r][0] = lo##r, sum[r][1] = hi##r;
 
-/* The tile's results, stored where they belong. */
-#define STORE(NAME, TARGET, TYPE)                                                                                      \
-    TARGET INLINE void NAME(const fw_dense *d, size_t row, size_t col, __m512 tile[FW_TILE_ROWS][2])                   \
-    {                                                                                                                  \
-        for (size_t r = 0; r < FW_TILE_ROWS; r++)                                                                      \
-            for (size_t h = 0; h < 2; h++) {                                                                           \
-                const size_t at = col + 16 * h, to = (size_t)d->to[row + r] + at;                                      \
-                __m512 x = tile[r][h];                                                                                 \
-                if (d->bend) x = prelu(x, d->bend + at);                                                               \
-                if (d->add) x = _mm512_add_ps(x, load_##TYPE(d->add, (row + r) * d->cols + at));                       \
-                if (d->wide)                                                                                           \
-                    store_f32(d->dst, to, x);                                                                          \
-                else                                                                                                   \
-                    store_##TYPE(d->dst, to, x);                                                                       \
-            }                                                                                                          \
+FW_INLINE __m512 multiply_add(__m512 sum, __m512i b, __m512i x, const bool half)
+{
+    if (half)
+        __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(b), "v"(x));
+    else
+        __asm__("vfmadd231ps %2, %1, %0" : "+v"(sum) : "v"(b), "v"(x));
+    return sum;
+}
+
+FW_INLINE void finish_tile(const fw_dense *d, size_t row, size_t col, __m512 sum[FW_TILE_ROWS][2], const bool pair,
+                           const bool half)
+{
+    const fw_finish f = d->finish;
+    const size_t left = d->rows - row, rows = left < FW_TILE_ROWS ? left : FW_TILE_ROWS;
+    size_t y = (uint32_t)row / (uint32_t)d->line, x = (uint32_t)row % (uint32_t)d->line;
+    for (size_t r = 0; r < rows; r++) {
+        if (x < d->width) {
+            fw_finish_at(&f, y, x, col, sum[r][0], half);
+            if (pair) fw_finish_at(&f, y, x, col + FW_LANES, sum[r][1], half);
+        }
+        if (++x == d->line) x = 0, y++;
     }
+}
 
-/* `words` is a constant wherever it is one of the usual widths: then the 14 rows need one address register. */
-#define DENSE(NAME, TARGET, STORE)                                                                                     \
-    TARGET INLINE void NAME##_words(const fw_dense *d, const size_t words)                                             \
-    {                                                                                                                  \
-        const size_t last = d->rows > FW_TILE_ROWS ? d->rows - FW_TILE_ROWS : 0;                                       \
-        for (size_t col = 0; col < d->cols; col += FW_TILE_COLS) {                                                     \
-            const __m512 bias0 = _mm512_loadu_ps(d->bias + col), bias1 = _mm512_loadu_ps(d->bias + col + 16);          \
-            for (size_t row = 0;; row = row + FW_TILE_ROWS < last ? row + FW_TILE_ROWS : last) {                       \
-                const uint32_t *a = (const uint32_t *)d->src + row * words, *b = d->weight + col * words;              \
-                EACH_ROW(START)                                                                                        \
-                for (size_t w = 0; w < words; w++, b += FW_TILE_COLS) {                                                \
-                    const __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + 16);                         \
-                    EACH_ROW(STEP)                                                                                     \
-                }                                                                                                      \
-                __m512 tile[FW_TILE_ROWS][2];                                                                          \
-                EACH_ROW(FINISH)                                                                                       \
-                STORE(d, row, col, tile);                                                                              \
-                if (row == last) break;                                                                                \
-            }                                                                                                          \
-        }                                                                                                              \
-    }                                                                                                                  \
-    TARGET void NAME(const fw_dense *d)                                                                                \
-    {                                                                                                                  \
-        switch (d->words) {                                                                                            \
-        case 16:                                                                                                       \
-            NAME##_words(d, 16);                                                                                       \
-            break;                                                                                                     \
-        case 32:                                                                                                       \
-            NAME##_words(d, 32);                                                                                       \
-            break;                                                                                                     \
-        case 64:                                                                                                       \
-            NAME##_words(d, 64);                                                                                       \
-            break;                                                                                                     \
-        case 128:                                                                                                      \
-            NAME##_words(d, 128);                                                                                      \
-            break;                                                                                                     \
-        case 256:                                                                                                      \
-            NAME##_words(d, 256);                                                                                      \
-            break;                                                                                                     \
-        case 512:                                                                                                      \
-            NAME##_words(d, 512);                                                                                      \
-            break;                                                                                                     \
-        default:                                                                                                       \
-            NAME##_words(d, d->words);                                                                                 \
-        }                                                                                                              \
+/* One tile; `pair`: of 32 columns, else of 16. */
+FW_INLINE void make_tile(const fw_dense *d, size_t row, size_t col, const size_t step, const bool pair, const bool half)
+{
+    const uint32_t *a = (const uint32_t *)d->src + row * step, *b = d->weight + col * d->segments * d->words;
+    const __m512 bias0 = fw_bias(&d->finish, col), bias1 = pair ? fw_bias(&d->finish, col + FW_LANES) : bias0;
+    EACH_ROW(START)
+    for (size_t s = 0; s < d->segments; s++, a += d->segment_step)
+        for (size_t w = 0; w < d->words; w++, b += pair ? 2 * FW_LANES : FW_LANES) {
+            const __m512i b0 = _mm512_loadu_si512(b), b1 = pair ? _mm512_loadu_si512(b + FW_LANES) : b0;
+            EACH_ROW(STEP)
+        }
+    __m512 sum[FW_TILE_ROWS][2];
+    EACH_ROW(FINISH)
+    finish_tile(d, row, col, sum, pair, half);
+}
+
+/* Rows in blocks whose inputs stay in the first-level cache while all columns pass. The last tile of all overlaps the
+ * one before. */
+FW_INLINE void make_tiles(const fw_dense *d, const size_t step, const bool half)
+{
+    enum { BLOCK = 8 * FW_TILE_ROWS };
+    const size_t last = d->rows > FW_TILE_ROWS ? d->rows - FW_TILE_ROWS : 0;
+    for (size_t begin = 0; begin < d->rows; begin += BLOCK) {
+        const size_t end = begin + BLOCK < d->rows ? begin + BLOCK : d->rows;
+        for (size_t col = 0; col < d->cols; col += FW_TILE_COLS)
+            for (size_t row = begin; row < end; row += FW_TILE_ROWS) {
+                const size_t at = row < last ? row : last;
+                if (d->cols - col >= FW_TILE_COLS)
+                    make_tile(d, at, col, step, true, half);
+                else
+                    make_tile(d, at, col, step, false, half);
+            }
     }
+}
 
-STORE(store_tile_f32, F32, f32)
-STORE(store_tile_bf16, BF16, bf16)
-#define MAC "vfmadd231ps"
-DENSE(fw_dense_f32, F32, store_tile_f32)
-#undef MAC
-#define MAC "vdpbf16ps"
-DENSE(fw_dense_bf16, BF16, store_tile_bf16)
-#undef MAC
+/* Where `step` is a constant, 14 rows need one address register. These are the usual widths. */
+FW_INLINE void make_all(const fw_dense *d, const bool half)
+{
+#define USUAL(n)                                                                                                       \
+    case n:                                                                                                            \
+        make_tiles(d, n, half);                                                                                        \
+        break;
+    switch (d->step) {
+        USUAL(4)
+        USUAL(8)
+        USUAL(16)
+        USUAL(32)
+        USUAL(64)
+        USUAL(128)
+        USUAL(256)
+        USUAL(512)
+    default:
+        make_tiles(d, d->step, half);
+    }
+#undef USUAL
+}
 
-/* Pixel by pixel, all its channels, as they lie in memory (channel by channel over the picture misses the cache: 64
+FW_AVX512 static void dense_f32(const fw_dense *d)
+{
+    make_all(d, false);
+}
+
+FW_AVX512 static void dense_bf16(const fw_dense *d)
+{
+    make_all(d, true);
+}
+
+void fw_dense_run(const fw_dense *d)
+{
+    (d->half ? dense_bf16 : dense_f32)(d);
+}
+
+/* --- depthwise ------------------------------------------------------------------------------------------------------
+ * Pixel by pixel, all its channels, as they lie in memory (channel by channel over the picture misses the cache: 64
  * bytes of every 512). A 3 x 3 filter makes 4 neighbouring results at once: 18 or 27 activations and 9 weights are read
  * for 36 multiply-adds. */
-#define GROUP 4
-#define DEPTHWISE(NAME, TARGET, TYPE)                                                                                  \
-    TARGET INLINE void NAME##_put(const fw_depthwise *d, int y, int x, size_t c, __m512 sum)                           \
-    {                                                                                                                  \
-        if (d->bend) sum = prelu(sum, d->bend + c);                                                                    \
-        store_##TYPE(d->dst, ((size_t)y * (size_t)d->width + (size_t)x) * d->channels + c, sum);                       \
-    }                                                                                                                  \
-    TARGET static void NAME##_any(const fw_depthwise *d, int y, int x)                                                 \
-    {                                                                                                                  \
-        const size_t from = ((size_t)y * d->pitch + (size_t)x) * (size_t)d->stride;                                    \
-        for (size_t c = 0; c < d->channels; c += 16) {                                                                 \
-            __m512 sum = _mm512_loadu_ps(d->bias + c);                                                                 \
-            for (size_t i = 0; i < (size_t)d->kernel; i++)                                                             \
-                for (size_t j = 0; j < (size_t)d->kernel; j++)                                                         \
-                    sum = _mm512_fmadd_ps(_mm512_loadu_ps(d->weight + (i * (size_t)d->kernel + j) * d->channels + c),  \
-                                          load_##TYPE(d->src, (from + i * d->pitch + j) * d->channels + c), sum);      \
-            NAME##_put(d, y, x, c, sum);                                                                               \
-        }                                                                                                              \
-    }                                                                                                                  \
-    TARGET INLINE void NAME##_group(const fw_depthwise *d, int y, int x, const int stride)                             \
-    {                                                                                                                  \
-        const size_t from = ((size_t)y * d->pitch + (size_t)x) * (size_t)stride;                                       \
-        for (size_t c = 0; c < d->channels; c += 16) {                                                                 \
-            const __m512 bias = _mm512_loadu_ps(d->bias + c);                                                          \
-            __m512 sum[GROUP] = {bias, bias, bias, bias};                                                              \
-            _Pragma("GCC unroll 3") for (int i = 0; i < 3; i++)                                                        \
-            {                                                                                                          \
-                __m512 w[3];                                                                                           \
-                _Pragma("GCC unroll 3") for (int j = 0; j < 3; j++) w[j] =                                             \
-                    _mm512_loadu_ps(d->weight + (size_t)(3 * i + j) * d->channels + c);                                \
-                _Pragma("GCC unroll 9") for (int j = 0; j < 3 + (GROUP - 1) * stride; j++)                             \
-                {                                                                                                      \
-                    const __m512 v = load_##TYPE(d->src, (from + (size_t)i * d->pitch + (size_t)j) * d->channels + c); \
-                    _Pragma("GCC unroll 4") for (int t = 0; t < GROUP; t++) if (j >= t * stride && j < t * stride + 3) \
-                        sum[t] = _mm512_fmadd_ps(w[j - t * stride], v, sum[t]);                                        \
-                }                                                                                                      \
-            }                                                                                                          \
-            for (int t = 0; t < GROUP; t++) NAME##_put(d, y, x + t, c, sum[t]);                                        \
-        }                                                                                                              \
-    }                                                                                                                  \
-    TARGET void NAME(const fw_depthwise *d)                                                                            \
-    {                                                                                                                  \
-        const bool grouped = d->kernel == 3 && d->stride <= 2 && d->width >= GROUP;                                    \
-        for (int y = 0; y < d->height; y++)                                                                            \
-            for (int x = 0; x < d->width; x += grouped ? GROUP : 1) {                                                  \
-                const int at = grouped && x > d->width - GROUP ? d->width - GROUP : x; /* the last may overlap */      \
-                if (!grouped)                                                                                          \
-                    NAME##_any(d, y, at);                                                                              \
-                else if (d->stride == 1)                                                                               \
-                    NAME##_group(d, y, at, 1);                                                                         \
-                else                                                                                                   \
-                    NAME##_group(d, y, at, 2);                                                                         \
-            }                                                                                                          \
-    }
 
-DEPTHWISE(fw_depthwise_f32, F32, f32)
-DEPTHWISE(fw_depthwise_bf16, BF16, bf16)
+enum { GROUP = 4 };
+
+FW_INLINE void filter_any(const fw_depthwise *d, int y, int x, const bool half)
+{
+    const size_t from = (size_t)(y * d->stride) * d->src.line + (size_t)(x * d->stride) * d->src.pixel;
+    for (size_t c = 0; c < d->channels; c += FW_LANES) {
+        __m512 sum = fw_bias(&d->finish, c);
+        for (size_t i = 0; i < (size_t)d->kernel; i++)
+            for (size_t j = 0; j < (size_t)d->kernel; j++) {
+                const __m512 w = _mm512_loadu_ps(d->weight + (i * (size_t)d->kernel + j) * d->channels + c);
+                sum = _mm512_fmadd_ps(w, fw_load(d->src.at, from + i * d->src.line + j * d->src.pixel + c, half), sum);
+            }
+        fw_finish_at(&d->finish, (size_t)y, (size_t)x, c, sum, half);
+    }
+}
+
+FW_INLINE void filter_group(const fw_depthwise *d, int y, int x, const int stride, const bool half)
+{
+    const size_t from = (size_t)(y * stride) * d->src.line + (size_t)(x * stride) * d->src.pixel;
+    for (size_t c = 0; c < d->channels; c += FW_LANES) {
+        const __m512 bias = fw_bias(&d->finish, c);
+        __m512 sum[GROUP] = {bias, bias, bias, bias}, w[3];
+        _Pragma("GCC unroll 3") for (size_t i = 0; i < 3; i++)
+        {
+            _Pragma("GCC unroll 3") for (size_t j = 0; j < 3; j++) w[j] =
+                _mm512_loadu_ps(d->weight + (3 * i + j) * d->channels + c);
+            _Pragma("GCC unroll 9") for (int j = 0; j < 3 + (GROUP - 1) * stride; j++)
+            {
+                const __m512 v = fw_load(d->src.at, from + i * d->src.line + (size_t)j * d->src.pixel + c, half);
+                _Pragma("GCC unroll 4") for (int t = 0; t < GROUP; t++) if (j >= t * stride && j < t * stride + 3)
+                    sum[t] = _mm512_fmadd_ps(w[j - t * stride], v, sum[t]);
+            }
+        }
+        for (int t = 0; t < GROUP; t++) fw_finish_at(&d->finish, (size_t)y, (size_t)(x + t), c, sum[t], half);
+    }
+}
+
+FW_INLINE void filter_all(const fw_depthwise *d, const bool half)
+{
+    const bool grouped = d->kernel == 3 && d->stride <= 2 && d->width >= GROUP;
+    for (int y = 0; y < d->height; y++)
+        for (int x = 0; x < d->width; x += grouped ? GROUP : 1) {
+            const int at = grouped && x > d->width - GROUP ? d->width - GROUP : x; /* the last may overlap */
+            if (!grouped)
+                filter_any(d, y, at, half);
+            else if (d->stride == 1)
+                filter_group(d, y, at, 1, half);
+            else
+                filter_group(d, y, at, 2, half);
+        }
+}
+
+FW_AVX512 static void depthwise_f32(const fw_depthwise *d)
+{
+    filter_all(d, false);
+}
+
+FW_AVX512 static void depthwise_bf16(const fw_depthwise *d)
+{
+    filter_all(d, true);
+}
+
+void fw_depthwise_run(const fw_depthwise *d)
+{
+    (d->half ? depthwise_bf16 : depthwise_f32)(d);
+}
+
+/* --- the rest -------------------------------------------------------------------------------------------------------
+ */
+
+/* e^x = 2^n 2^f with |f| <= 1/2: n goes into the exponent, 2^f is its Taylor polynomial (the next term is 2e-8). */
+FW_INLINE __m512 exponential(__m512 x)
+{
+    static const float term[] = {1.5403530393381609e-4f,
+                                 1.3333558146428443e-3f,
+                                 9.6181291076284772e-3f,
+                                 5.5504108664821579e-2f,
+                                 2.4022650695910072e-1f,
+                                 6.9314718055994531e-1f,
+                                 1};
+    const __m512 t = _mm512_mul_ps(x, _mm512_set1_ps(1.44269504088896341f));
+    const __m512 n = _mm512_roundscale_ps(t, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC), f = _mm512_sub_ps(t, n);
+    __m512 p = _mm512_set1_ps(term[0]);
+    for (size_t i = 1; i < FW_COUNT(term); i++) p = _mm512_fmadd_ps(p, f, _mm512_set1_ps(term[i]));
+    return _mm512_scalef_ps(p, n);
+}
+
+FW_AVX512 void fw_sigmoid_run(float *x, size_t n)
+{
+    const __m512 one = _mm512_set1_ps(1);
+    for (size_t i = 0; i < n; i += FW_LANES) {
+        const __m512 e = exponential(_mm512_sub_ps(_mm512_setzero_ps(), _mm512_loadu_ps(x + i)));
+        _mm512_storeu_ps(x + i, _mm512_div_ps(one, _mm512_add_ps(one, e)));
+    }
+}
 
 bool fw_fastnet_usable(bool bf16)
 {
@@ -188,20 +229,65 @@ bool fw_fastnet_usable(bool bf16)
     FW_UNUSED(bf16);
     return false;
 }
-void fw_dense_f32(const fw_dense *d)
+void fw_dense_run(const fw_dense *d)
 {
     FW_UNUSED(d);
 }
-void fw_dense_bf16(const fw_dense *d)
+void fw_depthwise_run(const fw_depthwise *d)
 {
     FW_UNUSED(d);
 }
-void fw_depthwise_f32(const fw_depthwise *d)
+void fw_sigmoid_run(float *x, size_t n)
 {
-    FW_UNUSED(d);
-}
-void fw_depthwise_bf16(const fw_depthwise *d)
-{
-    FW_UNUSED(d);
+    FW_UNUSED(x);
+    FW_UNUSED(n);
 }
 #endif
+
+static uint16_t to_bf16(float x)
+{
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    return (uint16_t)((u + 0x7FFF + (u >> 16 & 1)) >> 16);
+}
+
+void fw_interleave_run(const float *planes, size_t height, size_t width, bool half, fw_grid to)
+{
+    const size_t plane = height * width;
+    for (size_t y = 0; y < height; y++) {
+        const float *in = planes + y * width;
+        float *restrict full = (float *)to.at + y * to.line;
+        uint16_t *restrict narrow = (uint16_t *)to.at + y * to.line;
+        for (size_t x = 0; x < width && !half; x++)
+            full[4 * x] = in[x], full[4 * x + 1] = in[x + plane], full[4 * x + 2] = in[x + 2 * plane],
+                     full[4 * x + 3] = 0;
+        for (size_t x = 0; x < width && half; x++)
+            narrow[4 * x] = to_bf16(in[x]), narrow[4 * x + 1] = to_bf16(in[x + plane]),
+                       narrow[4 * x + 2] = to_bf16(in[x + 2 * plane]), narrow[4 * x + 3] = 0;
+    }
+}
+
+/* Column o of the matrix, its k-th row (kernel line, kernel column, channel). */
+static uint32_t *cell(uint32_t *m, size_t rows, size_t cols, size_t k, size_t o)
+{
+    const size_t panel = o / FW_TILE_COLS * FW_TILE_COLS, wide = cols - panel < FW_TILE_COLS ? FW_LANES : FW_TILE_COLS;
+    return m + panel * rows + k * wide + (o - panel);
+}
+
+uint32_t *fw_dense_pack(const float *w, size_t out, size_t in, size_t kernel, size_t room, size_t cols, bool half)
+{
+    const size_t rows = kernel * kernel * room / (half ? 2 : 1);
+    uint32_t *packed = fw_alloc_aligned(rows * cols, sizeof *packed);
+    for (size_t o = 0; o < out; o++)
+        for (size_t c = 0; c < in; c++)
+            for (size_t p = 0; p < kernel * kernel; p++) {
+                const float x = w[(o * in + c) * kernel * kernel + p];
+                const size_t k = p * room + c;
+                uint32_t *to = cell(packed, rows, cols, half ? k / 2 : k, o);
+                if (half)
+                    *to |= (uint32_t)to_bf16(x) << (k % 2 ? 16 : 0);
+                else
+                    memcpy(to, &x, sizeof x);
+            }
+    return packed;
+}

@@ -34,21 +34,28 @@ static void read_attribute(fw_span s, fw_onnx_node *node)
     const struct {
         const char *name;
         int *to, count;
-    } known[] = {{"group", &node->group, 1},
-                 {"kernel_shape", node->kernel, 2},
-                 {"strides", node->stride, 2},
-                 {"pads", node->pad, 4},
-                 {"dilations", node->dilation, 2}};
+    } known[] = {{"group", &node->group, 1}, {"kernel_shape", node->kernel, 2}, {"strides", node->stride, 2},
+                 {"pads", node->pad, 4},     {"dilations", node->dilation, 2},  {"axis", &node->axis, 1}};
+    const struct {
+        const char *name;
+        char **to;
+    } texts[] = {{"mode", &node->mode},
+                 {"coordinate_transformation_mode", &node->coordinates},
+                 {"nearest_mode", &node->nearest}};
     char *name = NULL;
+    fw_span said = {0};
     int64_t v[4];
     int n = 0;
     fw_field f;
     while (fw_pb_next(&s, &f)) {
         if (f.id == 1 && f.body.at && !name) name = text(f.body);
         if (f.id == 3 || f.id == 8) n = add_ints(&f, v, n, 4);
+        if (f.id == 4 && f.body.at) said = f.body;
     }
     for (size_t i = 0; name && i < FW_COUNT(known); i++)
         for (int k = 0; !strcmp(name, known[i].name) && k < known[i].count && k < n; k++) known[i].to[k] = (int)v[k];
+    for (size_t i = 0; name && said.at && i < FW_COUNT(texts); i++)
+        if (!strcmp(name, texts[i].name) && !*texts[i].to) *texts[i].to = text(said);
     fw_free(name);
 }
 
@@ -85,11 +92,8 @@ static bool read_constant(fw_span s, fw_onnx_const *c)
     if (type != FLOAT32) return true;
     const size_t room = (size_t)(raw.end - raw.at) / sizeof(float);
     c->count = 1;
-    for (int i = 0; i < 4; i++) {
-        if (c->dim[i] < 0 || (uint64_t)c->dim[i] > room) return false;
-        c->count *= (size_t)c->dim[i];
-        if (c->count > room) return false;
-    }
+    for (int i = 0; i < 4; i++)
+        if (c->dim[i] < 0 || __builtin_mul_overflow(c->count, (size_t)c->dim[i], &c->count)) return false;
     if (c->count != room) return false;
     c->value = FW_ARRAY(float, c->count ? c->count : 1);
     if (c->count) memcpy(c->value, raw.at, c->count * sizeof(float));
@@ -102,6 +106,13 @@ static char *read_name(fw_span s)
     while (fw_pb_next(&s, &f))
         if (f.id == 1 && f.body.at) return text(f.body);
     return NULL;
+}
+
+static void add_output(fw_onnx *g, char *name)
+{
+    if (!name) return;
+    g->output = fw_realloc(g->output, g->outputs + 1, sizeof *g->output);
+    g->output[g->outputs++] = name;
 }
 
 static bool read_graph(fw_span s, fw_onnx *g)
@@ -118,7 +129,7 @@ static bool read_graph(fw_span s, fw_onnx *g)
             g->constant = fw_realloc(g->constant, g->constants + 1, sizeof *g->constant);
             if (!read_constant(f.body, &g->constant[g->constants++])) return false;
         }
-        if (f.id == 12 && !g->output) g->output = read_name(f.body);
+        if (f.id == 12) add_output(g, read_name(f.body));
     }
     if (s.bad) return false;
     while (!g->input && fw_pb_next(&inputs, &f)) /* older files list their constants among the inputs */
@@ -129,7 +140,7 @@ static bool read_graph(fw_span s, fw_onnx *g)
             else
                 fw_free(name);
         }
-    return g->nodes && g->input && g->output;
+    return g->nodes && g->input && g->outputs;
 }
 
 int fw_onnx_read(const char *path, fw_onnx **out, fw_err *e)
@@ -159,6 +170,9 @@ void fw_onnx_free(fw_onnx *g)
     for (size_t i = 0; i < g->nodes; i++) {
         fw_free(g->node[i].op);
         fw_free(g->node[i].out);
+        fw_free(g->node[i].mode);
+        fw_free(g->node[i].coordinates);
+        fw_free(g->node[i].nearest);
         for (int k = 0; k < g->node[i].ins; k++) fw_free(g->node[i].in[k]);
     }
     for (size_t i = 0; i < g->constants; i++) {
@@ -167,6 +181,7 @@ void fw_onnx_free(fw_onnx *g)
     }
     fw_free(g->node);
     fw_free(g->constant);
+    for (size_t i = 0; i < g->outputs; i++) fw_free(g->output[i]);
     fw_free(g->input);
     fw_free(g->output);
     fw_free(g);
@@ -177,4 +192,20 @@ const fw_onnx_const *fw_onnx_find(const fw_onnx *g, const char *name)
     for (size_t i = 0; i < g->constants; i++)
         if (!strcmp(g->constant[i].name, name)) return &g->constant[i];
     return NULL;
+}
+
+int fw_onnx_producer(const fw_onnx *g, const char *name)
+{
+    for (size_t i = 0; i < g->nodes; i++)
+        if (!strcmp(g->node[i].out, name)) return (int)i;
+    return -1;
+}
+
+int fw_onnx_uses(const fw_onnx *g, const char *name)
+{
+    int n = 0;
+    for (size_t i = 0; i < g->nodes; i++)
+        for (int k = 0; k < g->node[i].ins; k++) n += !strcmp(g->node[i].in[k], name);
+    for (size_t i = 0; i < g->outputs; i++) n += !strcmp(g->output[i], name);
+    return n;
 }

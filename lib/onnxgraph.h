@@ -9,14 +9,15 @@
 
 #include "base.h"
 
-#define FW_ONNX_IO 4 /* inputs of a node that are kept; more make the file unreadable */
+#define FW_ONNX_IO 8 /* inputs of a node that are kept; more make the file unreadable */
 
 typedef struct fw_onnx_node {
     char *op; /* "Conv" ... */
     char *in[FW_ONNX_IO], *out;
     int ins;
     /* attributes; what a node does not say has the default of Conv */
-    int group, kernel[2], stride[2], pad[4], dilation[2];
+    int group, kernel[2], stride[2], pad[4], dilation[2], axis;
+    char *mode, *coordinates, *nearest; /* of Resize; NULL: not said */
 } fw_onnx_node;
 
 typedef struct fw_onnx_const {
@@ -31,12 +32,16 @@ typedef struct fw_onnx {
     size_t nodes;
     fw_onnx_const *constant;
     size_t constants;
-    char *input, *output; /* the first that are no constants */
+    char *input;   /* the first that is no constant */
+    char **output; /* all, in the file's order */
+    size_t outputs;
 } fw_onnx;
 
 /* FW_EFAIL: not there, or not readable as a network. Free with fw_onnx_free. */
 int fw_onnx_read(const char *path, fw_onnx **out, fw_err *e) FW_MUST_USE;
 void fw_onnx_free(fw_onnx *g);
 const fw_onnx_const *fw_onnx_find(const fw_onnx *g, const char *name); /* NULL: no such constant */
+int fw_onnx_producer(const fw_onnx *g, const char *name);              /* the node whose output it is, or -1 */
+int fw_onnx_uses(const fw_onnx *g, const char *name); /* how often nodes read it, or the network gives it out */
 
 #endif

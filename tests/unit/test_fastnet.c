@@ -25,8 +25,8 @@ static double least_cosine(const fw_modeldesc *d, bool bf16, int n)
     fw_fastnet *f;
     const int h = d->input_height, w = d->input_width;
     if (fw_model_open(rt, d, NULL, &m, &e) || fw_runner_open(m, &r, &e)) fail_msg("%s", e.msg);
-    if (fw_fastnet_open(d->file, h, w, bf16, &f, &e)) fail_msg("%s", e.msg);
-    assert_int_equal(fw_fastnet_dim(f), d->dim);
+    if (fw_fastnet_open(d->file, bf16, &f, &e)) fail_msg("%s", e.msg);
+    assert_int_equal(fw_fastnet_channels(f, 0), d->dim);
     fw_fastnet_worker *worker = fw_fastnet_worker_new(f);
     double least = 1;
     for (int i = 0; i < n; i++) {
@@ -39,7 +39,8 @@ static double least_cosine(const fw_modeldesc *d, bool bf16, int n)
             in[p] = left ? in[p - 1] : above ? in[p - above] : (float)fw_rng_normal(&rng) * 0.5f;
         }
         if (fw_runner_run(r, &e)) fail_msg("%s", e.msg);
-        const float *a = fw_runner_output(r, 0, NULL), *b = fw_fastnet_run(worker, in);
+        if (fw_fastnet_run(worker, in, h, w, &e)) fail_msg("%s", e.msg);
+        const float *a = fw_runner_output(r, 0, NULL), *b = fw_fastnet_output(worker, 0).data;
         double ab = 0, aa = 0, bb = 0;
         for (int k = 0; k < d->dim; k++)
             ab += (double)a[k] * b[k], aa += (double)a[k] * a[k], bb += (double)b[k] * b[k];
@@ -107,7 +108,7 @@ static void refuses(const char *what, int code)
 {
     fw_err e = {0};
     fw_fastnet *f;
-    assert_int_equal(fw_fastnet_open(path, 3, 3, false, &f, &e), code);
+    assert_int_equal(fw_fastnet_open(path, false, &f, &e), code);
     assert_null(f);
     if (!strstr(e.msg, what)) fail_msg("expected '%s' in: %s", what, e.msg);
 }

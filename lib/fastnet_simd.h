@@ -1,0 +1,53 @@
+/* fastnet_simd: what the kernels of fastnet share; only for their files, and only on x86-64.
+ *
+ * Every function is inlined with `half` (bf16) known, so that one text serves both types. Instructions that must keep
+ * accumulators in registers are written in assembly, because gcc 12 spills them with the intrinsics; those of
+ * AVX512_BF16, because functions for CPUs without it contain them too, unused.
+ */
+#ifndef FW_FASTNET_SIMD_H
+#define FW_FASTNET_SIMD_H
+
+#include "fastnet_kernels.h"
+
+#include <immintrin.h>
+
+#define FW_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
+#define FW_INLINE FW_AVX512 static inline __attribute__((always_inline))
+
+FW_INLINE __m512 fw_load(const void *p, size_t at, const bool half)
+{
+    if (!half) return _mm512_loadu_ps((const float *)p + at);
+    const __m256i h = _mm256_loadu_si256((const __m256i *)((const uint16_t *)p + at));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
+}
+
+FW_INLINE void fw_store(void *p, size_t at, __m512 x, const bool half)
+{
+    if (!half) {
+        _mm512_storeu_ps((float *)p + at, x);
+    } else {
+        __m256i h;
+        __asm__("vcvtneps2bf16 %1, %0" : "=v"(h) : "v"(x));
+        _mm256_storeu_si256((__m256i *)((uint16_t *)p + at), h);
+    }
+}
+
+/* See fw_finish; c: the first of 16 channels. The bias is in the sum already. */
+FW_INLINE void fw_finish_at(const fw_finish *f, size_t y, size_t x, size_t c, __m512 sum, const bool half)
+{
+    if (f->relu) sum = _mm512_max_ps(sum, _mm512_setzero_ps());
+    if (f->bend)
+        sum = _mm512_add_ps(sum, _mm512_max_ps(_mm512_mul_ps(sum, _mm512_loadu_ps(f->bend + c)), _mm512_setzero_ps()));
+    if (f->add.at) {
+        const size_t from = (y >> f->add_up) * f->add.line + (x >> f->add_up) * f->add.pixel + c;
+        sum = _mm512_add_ps(sum, fw_load(f->add.at, from, half));
+    }
+    fw_store(f->to.at, y * f->to.line + x * f->to.pixel + c, sum, half && !f->wide);
+}
+
+FW_INLINE __m512 fw_bias(const fw_finish *f, size_t c)
+{
+    return f->bias ? _mm512_loadu_ps(f->bias + c) : _mm512_setzero_ps();
+}
+
+#endif
