@@ -100,19 +100,20 @@ FW_INLINE void make_all(const fw_dense *d, const bool half)
 #undef USUAL
 }
 
-FW_AVX512 static void dense_f32(const fw_dense *d)
+/* On a copy: the compiler knows that no result is stored into it, and keeps it in registers. */
+FW_AVX512 static void dense_f32(fw_dense d)
 {
-    make_all(d, false);
+    make_all(&d, false);
 }
 
-FW_AVX512 static void dense_bf16(const fw_dense *d)
+FW_AVX512 static void dense_bf16(fw_dense d)
 {
-    make_all(d, true);
+    make_all(&d, true);
 }
 
 void fw_dense_run(const fw_dense *d)
 {
-    (d->half ? dense_bf16 : dense_f32)(d);
+    (d->half ? dense_bf16 : dense_f32)(*d);
 }
 
 /* --- depthwise ------------------------------------------------------------------------------------------------------
@@ -122,44 +123,55 @@ void fw_dense_run(const fw_dense *d)
 
 enum { GROUP = 4 };
 
+/* What a kernel line reads, from channel c on. The compiler may not know that it is one pointer plus multiples of
+ * others: it would keep 27 of them, most on the stack. */
+FW_INLINE const char *input_line(const fw_depthwise *d, int y, int x, size_t c, const bool half)
+{
+    const size_t from = (size_t)y * d->src.line + (size_t)(x * d->stride) * d->src.pixel + c;
+    const char *p = (const char *)d->src.at + from * (half ? sizeof(uint16_t) : sizeof(float));
+    __asm__("" : "+r"(p));
+    return p;
+}
+
 FW_INLINE void filter_any(const fw_depthwise *d, int y, int x, const bool half)
 {
-    const size_t from = (size_t)(y * d->stride) * d->src.line + (size_t)(x * d->stride) * d->src.pixel;
+    const float *w = d->weight;
     for (size_t c = 0; c < d->channels; c += FW_LANES) {
         __m512 sum = fw_bias(&d->finish, c);
-        for (size_t i = 0; i < (size_t)d->kernel; i++)
-            for (size_t j = 0; j < (size_t)d->kernel; j++) {
-                const __m512 w = _mm512_loadu_ps(d->weight + (i * (size_t)d->kernel + j) * d->channels + c);
-                sum = _mm512_fmadd_ps(w, fw_load(d->src.at, from + i * d->src.line + j * d->src.pixel + c, half), sum);
-            }
+        for (int i = 0; i < d->kernel; i++) {
+            const char *in = input_line(d, y * d->stride + i, x, c, half);
+            for (int j = 0; j < d->kernel; j++, w += FW_LANES)
+                sum = _mm512_fmadd_ps(_mm512_loadu_ps(w), fw_load(in, (size_t)j * d->src.pixel, half), sum);
+        }
         fw_finish_at(&d->finish, (size_t)y, (size_t)x, c, sum, half);
     }
 }
 
 FW_INLINE void filter_group(const fw_depthwise *d, int y, int x, const int stride, const bool half)
 {
-    const size_t from = (size_t)(y * stride) * d->src.line + (size_t)(x * stride) * d->src.pixel;
-    for (size_t c = 0; c < d->channels; c += FW_LANES) {
+    const float *w = d->weight;
+    for (size_t c = 0; c < d->channels; c += FW_LANES, w += 9 * FW_LANES) {
         const __m512 bias = fw_bias(&d->finish, c);
-        __m512 sum[GROUP] = {bias, bias, bias, bias}, w[3];
-        _Pragma("GCC unroll 3") for (size_t i = 0; i < 3; i++)
+        __m512 sum[GROUP] = {bias, bias, bias, bias};
+        _Pragma("GCC unroll 3") for (int i = 0; i < 3; i++)
         {
-            _Pragma("GCC unroll 3") for (size_t j = 0; j < 3; j++) w[j] =
-                _mm512_loadu_ps(d->weight + (3 * i + j) * d->channels + c);
+            const char *in = input_line(d, y * stride + i, x, c, half);
             _Pragma("GCC unroll 9") for (int j = 0; j < 3 + (GROUP - 1) * stride; j++)
             {
-                const __m512 v = fw_load(d->src.at, from + i * d->src.line + (size_t)j * d->src.pixel + c, half);
+                const __m512 v = fw_load(in, (size_t)j * d->src.pixel, half);
                 _Pragma("GCC unroll 4") for (int t = 0; t < GROUP; t++) if (j >= t * stride && j < t * stride + 3)
-                    sum[t] = _mm512_fmadd_ps(w[j - t * stride], v, sum[t]);
+                    sum[t] = _mm512_fmadd_ps(_mm512_loadu_ps(w + (3 * i + j - t * stride) * FW_LANES), v, sum[t]);
             }
         }
-        for (int t = 0; t < GROUP; t++) fw_finish_at(&d->finish, (size_t)y, (size_t)(x + t), c, sum[t], half);
+        _Pragma("GCC unroll 4") for (int t = 0; t < GROUP; t++)
+            fw_finish_at(&d->finish, (size_t)y, (size_t)(x + t), c, sum[t], half);
     }
 }
 
-FW_INLINE void filter_all(const fw_depthwise *d, const bool half)
+FW_INLINE void filter_all(fw_depthwise *d, const bool half)
 {
     const bool grouped = d->kernel == 3 && d->stride <= 2 && d->width >= GROUP;
+    d->finish.add.at = NULL; /* there is none, which makes the code shorter */
     for (int y = 0; y < d->height; y++)
         for (int x = 0; x < d->width; x += grouped ? GROUP : 1) {
             const int at = grouped && x > d->width - GROUP ? d->width - GROUP : x; /* the last may overlap */
@@ -172,19 +184,67 @@ FW_INLINE void filter_all(const fw_depthwise *d, const bool half)
         }
 }
 
-FW_AVX512 static void depthwise_f32(const fw_depthwise *d)
+FW_AVX512 static void depthwise_f32(fw_depthwise d)
 {
-    filter_all(d, false);
+    filter_all(&d, false);
 }
 
-FW_AVX512 static void depthwise_bf16(const fw_depthwise *d)
+FW_AVX512 static void depthwise_bf16(fw_depthwise d)
 {
-    filter_all(d, true);
+    filter_all(&d, true);
 }
 
 void fw_depthwise_run(const fw_depthwise *d)
 {
-    (d->half ? depthwise_bf16 : depthwise_f32)(d);
+    (d->half ? depthwise_bf16 : depthwise_f32)(*d);
+}
+
+/* --- the input: 16 pixels of three planes to 64 values ---------------------------------------------------------------
+ */
+
+/* Pixels in the order in which the 128-bit lanes of unpacked planes will hold them: 0 4 8 12, 1 5 9 13 ... */
+FW_INLINE __m512 load_spread(const float *p, __mmask16 some)
+{
+    const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    return _mm512_permutexvar_ps(order, _mm512_maskz_loadu_ps(some, p));
+}
+
+FW_INLINE __m512 join(__m512 low, __m512 high, const bool upper)
+{
+    const __m512d a = _mm512_castps_pd(low), b = _mm512_castps_pd(high);
+    return _mm512_castpd_ps(upper ? _mm512_unpackhi_pd(a, b) : _mm512_unpacklo_pd(a, b));
+}
+
+FW_INLINE void interleave(const float *in, size_t plane, size_t n, void *out, const bool half)
+{
+    const __mmask16 some = (__mmask16)((1u << n) - 1);
+    const __m512 a = load_spread(in, some), b = load_spread(in + plane, some), c = load_spread(in + 2 * plane, some);
+    const __m512 zero = _mm512_setzero_ps();
+    const __m512 ab0 = _mm512_unpacklo_ps(a, b), c0 = _mm512_unpacklo_ps(c, zero);
+    const __m512 ab1 = _mm512_unpackhi_ps(a, b), c1 = _mm512_unpackhi_ps(c, zero);
+    const __m512 four[4] = {join(ab0, c0, false), join(ab0, c0, true), join(ab1, c1, false), join(ab1, c1, true)};
+    for (size_t i = 0; i < 4 && 4 * i < n; i++) {
+        const size_t left = n - 4 * i;
+        fw_store_some(out, 16 * i, four[i], (__mmask16)(left < 4 ? (1u << 4 * left) - 1 : 0xFFFF), half);
+    }
+}
+
+FW_INLINE void interleave_all(const float *planes, size_t height, size_t width, fw_grid to, const bool half)
+{
+    for (size_t y = 0; y < height; y++)
+        for (size_t x = 0; x < width; x += FW_LANES) {
+            const size_t n = width - x < FW_LANES ? width - x : FW_LANES, at = y * to.line + x * to.pixel;
+            void *out = (char *)to.at + at * (half ? sizeof(uint16_t) : sizeof(float));
+            interleave(planes + y * width + x, height * width, n, out, half);
+        }
+}
+
+FW_AVX512 void fw_interleave_run(const float *planes, size_t height, size_t width, bool half, fw_grid to)
+{
+    if (half)
+        interleave_all(planes, height, width, to, true);
+    else
+        interleave_all(planes, height, width, to, false);
 }
 
 /* --- the rest -------------------------------------------------------------------------------------------------------
@@ -242,6 +302,14 @@ void fw_sigmoid_run(float *x, size_t n)
     FW_UNUSED(x);
     FW_UNUSED(n);
 }
+void fw_interleave_run(const float *planes, size_t height, size_t width, bool half, fw_grid to)
+{
+    FW_UNUSED(planes);
+    FW_UNUSED(height);
+    FW_UNUSED(width);
+    FW_UNUSED(half);
+    FW_UNUSED(to);
+}
 #endif
 
 static uint16_t to_bf16(float x)
@@ -249,22 +317,6 @@ static uint16_t to_bf16(float x)
     uint32_t u;
     memcpy(&u, &x, sizeof u);
     return (uint16_t)((u + 0x7FFF + (u >> 16 & 1)) >> 16);
-}
-
-void fw_interleave_run(const float *planes, size_t height, size_t width, bool half, fw_grid to)
-{
-    const size_t plane = height * width;
-    for (size_t y = 0; y < height; y++) {
-        const float *in = planes + y * width;
-        float *restrict full = (float *)to.at + y * to.line;
-        uint16_t *restrict narrow = (uint16_t *)to.at + y * to.line;
-        for (size_t x = 0; x < width && !half; x++)
-            full[4 * x] = in[x], full[4 * x + 1] = in[x + plane], full[4 * x + 2] = in[x + 2 * plane],
-                     full[4 * x + 3] = 0;
-        for (size_t x = 0; x < width && half; x++)
-            narrow[4 * x] = to_bf16(in[x]), narrow[4 * x + 1] = to_bf16(in[x + plane]),
-                       narrow[4 * x + 2] = to_bf16(in[x + 2 * plane]), narrow[4 * x + 3] = 0;
-    }
 }
 
 /* Column o of the matrix, its k-th row (kernel line, kernel column, channel). */

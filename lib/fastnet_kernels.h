@@ -60,8 +60,8 @@ typedef struct fw_depthwise {
     fw_grid src;
     int kernel, stride, height, width; /* of the result */
     size_t channels;                   /* a multiple of FW_LANES */
-    const float *weight;               /* kernel * kernel x channels */
-    fw_finish finish;
+    const float *weight;               /* channels / 16 blocks of kernel * kernel x 16 */
+    fw_finish finish;                  /* without `add` */
 } fw_depthwise;
 
 bool fw_fastnet_usable(bool bf16); /* may this CPU run them? */

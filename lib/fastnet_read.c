@@ -77,7 +77,8 @@ static void set_filter(fw_layer *l, const fw_conv *c, size_t room)
     const size_t per = (size_t)(c->kernel * c->kernel);
     l->filter = FW_ARRAY(float, per *room);
     for (size_t k = 0; k < (size_t)c->out; k++)
-        for (size_t i = 0; i < per; i++) l->filter[i * room + k] = c->weight->value[k * per + i];
+        for (size_t i = 0; i < per; i++)
+            l->filter[(k / FW_LANES * per + i) * FW_LANES + k % FW_LANES] = c->weight->value[k * per + i];
 }
 
 /* Winograd's algorithm pays from some 32 channels on: below, moving values around costs what it saves. */

@@ -21,15 +21,20 @@ FW_INLINE __m512 fw_load(const void *p, size_t at, const bool half)
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(h), 16));
 }
 
-FW_INLINE void fw_store(void *p, size_t at, __m512 x, const bool half)
+FW_INLINE void fw_store_some(void *p, size_t at, __m512 x, __mmask16 some, const bool half)
 {
     if (!half) {
-        _mm512_storeu_ps((float *)p + at, x);
+        _mm512_mask_storeu_ps((float *)p + at, some, x);
     } else {
         __m256i h;
         __asm__("vcvtneps2bf16 %1, %0" : "=v"(h) : "v"(x));
-        _mm256_storeu_si256((__m256i *)((uint16_t *)p + at), h);
+        _mm256_mask_storeu_epi16((uint16_t *)p + at, some, h);
     }
+}
+
+FW_INLINE void fw_store(void *p, size_t at, __m512 x, const bool half)
+{
+    fw_store_some(p, at, x, 0xFFFF, half);
 }
 
 /* See fw_finish; c: the first of 16 channels. The bias is in the sum already. */
