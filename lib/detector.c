@@ -40,6 +40,20 @@ const float *fw_detector_rows(fw_detector_worker *w, int i, size_t rows, int wid
     return data && t.rank && t.dim[t.rank - 1] == width && n == rows * (size_t)width ? data : NULL;
 }
 
+bool fw_detector_map(const fw_detector_worker *w, int i, fw_map *out)
+{
+    if (w->fast) {
+        const fw_fastnet_result r = fw_fastnet_output(w->fast, i);
+        *out = (fw_map){r.data, r.channels, r.height, r.width, 1, r.pixel};
+        return true;
+    }
+    fw_tensor_info t;
+    const float *data = fw_runner_output(w->runner[0], i, &t);
+    if (!data || t.rank != 4 || t.dim[0] != 1) return false;
+    *out = (fw_map){data, (int)t.dim[1], (int)t.dim[2], (int)t.dim[3], (size_t)(t.dim[2] * t.dim[3]), 1};
+    return true;
+}
+
 static int by_score(const void *a, const void *b)
 {
     const fw_face *p = a, *q = b;
@@ -142,6 +156,21 @@ static int open_net(fw_runtime *rt, fw_detector *d, const fw_modeldesc *desc, in
     return fw_model_open(rt, &one, d->opts.provider, &d->model[i], e);
 }
 
+/* fastnet where it can run this network on this CPU, else ONNX Runtime, which has opened the same file: its digest and
+ * shapes are checked. In one run, taking turns, on a busy core, an input of 256 x 256: TIMES. */
+static void open_fast(fw_detector *d, const fw_modeldesc *desc)
+{
+    const bool cpu = !d->opts.provider || !strcmp(d->opts.provider, "cpu");
+    fw_err why = {0};
+    if (d->opts.plain || !cpu || !d->dec->maps || desc->nhwc) return;
+    const int height = d->fixed_h ? d->fixed_h : d->stride, width = d->fixed_w ? d->fixed_w : d->stride;
+    int rc = fw_fastnet_open(desc->file, false, &d->fast, &why);
+    if (!rc) rc = fw_fastnet_fits(d->fast, height, width, &why);
+    if (!rc && fw_fastnet_outputs(d->fast) == fw_model_outputs(d->model[0])) return;
+    fw_fastnet_close(d->fast);
+    d->fast = NULL;
+}
+
 int fw_detector_open(fw_runtime *rt, const fw_modeldesc *desc, const fw_detector_opts *opts, fw_detector **out,
                      fw_err *e)
 {
@@ -157,6 +186,7 @@ int fw_detector_open(fw_runtime *rt, const fw_modeldesc *desc, const fw_detector
         rc = fw_fail(e, FW_EUSAGE, "open detector '%s': the network takes %d photos at once, one is needed", d->name,
                      fw_model_fixed_batch(d->model[0]));
     if (!rc) rc = d->dec->check(d, e);
+    if (!rc) open_fast(d, desc);
     if (rc)
         fw_detector_close(d);
     else
@@ -167,6 +197,7 @@ int fw_detector_open(fw_runtime *rt, const fw_modeldesc *desc, const fw_detector
 void fw_detector_close(fw_detector *d)
 {
     if (!d) return;
+    fw_fastnet_close(d->fast);
     for (int i = 0; i < FW_NETS; i++) fw_model_close(d->model[i]);
     fw_free(d->name);
     fw_free(d);
@@ -178,6 +209,7 @@ int fw_detector_worker_open(fw_detector *d, fw_detector_worker **out, fw_err *e)
     w->d = d;
     w->planar = d->format;
     int rc = FW_OK;
+    if (d->fast) w->fast = fw_fastnet_worker_new(d->fast);
     for (int i = 0; !rc && i < d->dec->nets; i++) rc = fw_runner_open(d->model[i], &w->runner[i], e);
     if (rc) {
         fw_detector_worker_close(w);
@@ -190,6 +222,8 @@ int fw_detector_worker_open(fw_detector *d, fw_detector_worker **out, fw_err *e)
 void fw_detector_worker_close(fw_detector_worker *w)
 {
     if (!w) return;
+    fw_fastnet_worker_free(w->fast);
+    fw_free(w->canvas);
     for (int i = 0; i < FW_NETS; i++) fw_runner_close(w->runner[i]);
     fw_planar_free(&w->planar);
     fw_free(w->found);
@@ -260,12 +294,21 @@ static void clip(fw_face *f, const fw_image *img)
     }
 }
 
+/* Where the first net's input goes. */
+static int net_input(fw_detector_worker *w, int H, int W, float **input, fw_err *e)
+{
+    if (!w->fast) return fw_runner_input(w->runner[0], 1, H, W, input, e);
+    fw_reserve(&w->canvas, &w->canvas_cap, (size_t)H * (size_t)W * 3, sizeof *w->canvas);
+    *input = w->canvas;
+    return FW_OK;
+}
+
 static int see_canvas(fw_detector_worker *w, const fw_image *img, const fw_look *k, fw_err *e)
 {
     float *input;
-    FW_TRY(fw_runner_input(w->runner[0], 1, k->H, k->W, &input, e));
+    FW_TRY(net_input(w, k->H, k->W, &input, e));
     fw_planar_place(&w->planar, img->rgb, img->width, img->height, k->sw, k->sh, k->ox, k->oy, 0, input, k->W, k->H);
-    FW_TRY(fw_runner_run(w->runner[0], e));
+    FW_TRY(w->fast ? fw_fastnet_run(w->fast, input, k->H, k->W, e) : fw_runner_run(w->runner[0], e));
     const fw_detector *d = w->d;
     for (int l = 0; l < d->levels; l++)
         FW_TRY(d->dec->level(w, l, k->W / d->level_stride[l], k->H / d->level_stride[l], e));

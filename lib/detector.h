@@ -57,6 +57,7 @@ typedef struct fw_detector_opts {
     float nms_iou;        /* 0: the model description's */
     int max_faces;        /* faces kept per photo, the best; 0: 256 */
     int tile;             /* side of a tile in decoded pixels; 0: none */
+    bool plain;           /* by ONNX Runtime even where lib/fastnet.h could (to compare them) */
     const char *provider; /* see fw_model_open; NULL: "cpu" */
 } fw_detector_opts;
 

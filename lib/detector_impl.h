@@ -7,6 +7,7 @@
 #define FW_DETECTOR_IMPL_H
 
 #include "detector.h"
+#include "fastnet.h"
 #include "planar.h"
 
 /* One look at the photo: resized to sw x sh, put at (ox, oy) of a canvas of W x H. Faces count whose longer side lies
@@ -19,7 +20,8 @@ typedef struct fw_look {
 
 typedef struct fw_decoder {
     const char *name;
-    int nets; /* files of the description: file, file2, file3 */
+    int nets;  /* files of the description: file, file2, file3 */
+    bool maps; /* reads outputs by fw_detector_map alone: then lib/fastnet.h may run the first net */
     /* Are the outputs what the decoder reads? FW_EUSAGE. */
     int (*check)(const fw_detector *d, fw_err *e);
     /* Candidates of output level l, cols x rows cells, in canvas pixels (pixel-centred), after the first net has run.
@@ -33,6 +35,7 @@ extern const fw_decoder fw_decoder_retinaface, fw_decoder_scrfd, fw_decoder_yune
 
 struct fw_detector {
     fw_model *model[FW_NETS];
+    fw_fastnet *fast; /* runs the first net instead of its model; NULL: it cannot */
     fw_detector_opts opts;
     const fw_decoder *dec;
     char *name;
@@ -47,6 +50,9 @@ struct fw_detector {
 struct fw_detector_worker {
     fw_detector *d;
     fw_runner *runner[FW_NETS];
+    fw_fastnet_worker *fast;
+    float *canvas; /* its input */
+    size_t canvas_cap;
     fw_planar planar;
     fw_face *found; /* candidates of one look */
     size_t n, cap;
@@ -57,6 +63,15 @@ struct fw_detector_worker {
     fw_face *part; /* a cascade's candidates between two nets */
     size_t npart, part_cap;
 };
+
+/* Output i of the first net as a map: channel c of cell k (row by row) is data[c * channel + k * cell]. */
+typedef struct fw_map {
+    const float *data;
+    int channels, rows, cols;
+    size_t channel, cell;
+} fw_map;
+/* False: it is none, but has other dimensions than 1 x channels x rows x cols. */
+bool fw_detector_map(const fw_detector_worker *w, int i, fw_map *out);
 
 void fw_detector_append(fw_detector_worker *w, const fw_face *f);
 /* Output i of the first net as `rows` x `width` values, whatever the leading dimensions; NULL when the count is

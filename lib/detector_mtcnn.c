@@ -215,4 +215,4 @@ static int see(fw_detector_worker *w, const fw_image *img, const fw_look *k, fw_
     return FW_OK;
 }
 
-const fw_decoder fw_decoder_mtcnn = {"mtcnn", 3, check, NULL, see};
+const fw_decoder fw_decoder_mtcnn = {.name = "mtcnn", .nets = 3, .check = check, .see = see};

@@ -26,27 +26,31 @@ static int check(const fw_detector *d, fw_err *e)
     return FW_OK;
 }
 
-/* Output `part` of level l, checked to be 1 x channels x h x w. */
-static int output(fw_detector_worker *w, int l, int part, int cols, int rows, const float **data, fw_err *e)
+/* Output `part` of level l, checked to be channels x rows x cols. */
+static int output(fw_detector_worker *w, int l, int part, int cols, int rows, fw_map *map, fw_err *e)
 {
-    fw_tensor_info t;
     const int i = PARTS * l + part;
-    *data = fw_runner_output(w->runner[0], i, &t);
-    if (*data && t.rank == 4 && t.dim[1] == CHANNELS[part] * w->d->anchor_count[l] && t.dim[2] == rows &&
-        t.dim[3] == cols)
+    if (fw_detector_map(w, i, map) && map->channels == CHANNELS[part] * w->d->anchor_count[l] && map->rows == rows &&
+        map->cols == cols)
         return FW_OK;
     return fw_fail(e, FW_EFAIL, "run detector '%s': output %d has another shape than %d x %d cells of %d pixels",
                    w->d->name, i, cols, rows, w->d->level_stride[l]);
 }
 
+/* Channel c of cell k. */
+static float value(const fw_map *m, int c, size_t k)
+{
+    return m->data[(size_t)c * m->channel + k * m->cell];
+}
+
 /* The anchor of cell 0 covers pixels 0..15 at every level, whatever its stride (the published model was trained so):
  * its centre is 7.5. Sizes are corrected in the logarithm; more than e^4 is no face but a number out of hand. */
-static fw_face face_at(float cx, float cy, float size, float score, const float *box, const float *mark, size_t plane)
+static fw_face face_at(float cx, float cy, float size, float score, const float box[4], const float mark[10])
 {
-    const float bx = cx + box[0] * size, by = cy + box[plane] * size;
-    const float bw = size * expf(fminf(box[2 * plane], 4)) / 2, bh = size * expf(fminf(box[3 * plane], 4)) / 2;
+    const float bx = cx + box[0] * size, by = cy + box[1] * size;
+    const float bw = size * expf(fminf(box[2], 4)) / 2, bh = size * expf(fminf(box[3], 4)) / 2;
     fw_face f = {.box = {bx - bw, by - bh, bx + bw, by + bh}, .score = score};
-    for (int k = 0; k < 10; k++) f.landmark[k] = (k % 2 ? cy : cx) + mark[(size_t)k * plane] * size;
+    for (int k = 0; k < 10; k++) f.landmark[k] = (k % 2 ? cy : cx) + mark[k] * size;
     return f;
 }
 
@@ -54,22 +58,23 @@ static int decode_level(fw_detector_worker *w, int l, int cols, int rows, fw_err
 {
     const fw_detector *d = w->d;
     const int stride = d->level_stride[l], A = d->anchor_count[l];
-    const size_t plane = (size_t)cols * rows;
-    const float *score, *box, *mark;
+    fw_map score, box, mark;
     FW_TRY(output(w, l, 0, cols, rows, &score, e));
     FW_TRY(output(w, l, 1, cols, rows, &box, e));
     FW_TRY(output(w, l, 2, cols, rows, &mark, e));
     for (int a = 0; a < A; a++)
-        for (size_t i = 0; i < plane; i++) {
-            const float s = score[(size_t)(A + a) * plane + i];
+        for (size_t i = 0; i < (size_t)cols * (size_t)rows; i++) {
+            const float s = value(&score, A + a, i);
             if (!(s >= d->opts.threshold)) continue;
-            const float cx = 7.5f + (float)((int)(i % (size_t)cols) * stride),
-                        cy = 7.5f + (float)((int)(i / (size_t)cols) * stride);
-            const fw_face f = face_at(cx, cy, d->anchor[l][a], s, box + (size_t)(4 * a) * plane + i,
-                                      mark + (size_t)(10 * a) * plane + i, plane);
+            float b[4], m[10];
+            for (int k = 0; k < 4; k++) b[k] = value(&box, 4 * a + k, i);
+            for (int k = 0; k < 10; k++) m[k] = value(&mark, 10 * a + k, i);
+            const int x = (int)(i % (size_t)cols) * stride, y = (int)(i / (size_t)cols) * stride;
+            const fw_face f = face_at(7.5f + (float)x, 7.5f + (float)y, d->anchor[l][a], s, b, m);
             fw_detector_append(w, &f);
         }
     return FW_OK;
 }
 
-const fw_decoder fw_decoder_retinaface = {"retinaface", 1, check, decode_level, NULL};
+const fw_decoder fw_decoder_retinaface = {
+    .name = "retinaface", .nets = 1, .maps = true, .check = check, .level = decode_level};

@@ -71,4 +71,4 @@ static int decode_level(fw_detector_worker *w, int l, int cols, int rows, fw_err
     return FW_OK;
 }
 
-const fw_decoder fw_decoder_scrfd = {"scrfd", 1, check, decode_level, NULL};
+const fw_decoder fw_decoder_scrfd = {.name = "scrfd", .nets = 1, .check = check, .level = decode_level};

@@ -77,4 +77,4 @@ static int decode_level(fw_detector_worker *w, int l, int cols, int rows, fw_err
     return FW_OK;
 }
 
-const fw_decoder fw_decoder_yunet = {"yunet", 1, check, decode_level, NULL};
+const fw_decoder fw_decoder_yunet = {.name = "yunet", .nets = 1, .check = check, .level = decode_level};
