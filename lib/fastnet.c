@@ -15,9 +15,9 @@ typedef struct spot {
 
 /* Memory for values of one shape, one after the other; so their border is always the same zeros. */
 typedef struct buffer {
-    int value;     /* the first one, whose shape they all have */
-    int busy;      /* last layer that reads the present one */
-    size_t offset; /* bytes from the arena's begin */
+    int value;            /* the first one, whose shape they all have */
+    int busy;             /* last layer that reads the present one */
+    size_t offset, bytes; /* in the arena */
 } buffer;
 
 /* A network laid out for a size. */
@@ -103,11 +103,11 @@ static size_t element(const fw_value *v, const spot *s, int y, int x)
     return ((size_t)(y + v->border) * s->pitch + (size_t)(x + v->border)) * (size_t)v->room;
 }
 
-/* With its border, and what kernels read past it: a line and pixel for Winograd's last tile, FW_TILE_ROWS rows of the
+/* With its border, and what kernels read past it: 3 lines and pixels for Winograd's last tile, FW_TILE_ROWS rows of the
  * last line of a convolution. `stride` and `kernel`: the greatest of the network. */
 static size_t buffer_bytes(const fw_fastnet *n, const fw_value *v, const spot *s, int stride, int kernel)
 {
-    const size_t beyond = s->pitch + (size_t)(FW_TILE_ROWS * stride + kernel) + (size_t)v->border;
+    const size_t beyond = 3 * s->pitch + (size_t)(FW_TILE_ROWS * stride + kernel + v->border);
     return (element(v, s, s->height + v->border, -v->border) + beyond * (size_t)v->room) * value_size(n, v);
 }
 
@@ -131,9 +131,10 @@ static void place(const fw_fastnet *n, layout *p, int value, int stride, int ker
             return;
         }
     p->buffer = fw_realloc(p->buffer, (size_t)p->buffers + 1, sizeof *p->buffer);
-    p->buffer[p->buffers] = (buffer){value, v->last_use, p->bytes};
+    const size_t bytes = (buffer_bytes(n, v, s, stride, kernel) + 63) / 64 * 64;
+    p->buffer[p->buffers] = (buffer){value, v->last_use, p->bytes, bytes};
     s->buffer = p->buffers++;
-    p->bytes += (buffer_bytes(n, v, s, stride, kernel) + 63) / 64 * 64;
+    p->bytes += bytes;
 }
 
 /* Sizes of a layer's result. */
@@ -198,18 +199,17 @@ int fw_fastnet_fits(const fw_fastnet *n, int height, int width, fw_err *e)
     return rc;
 }
 
-/* The border of a buffer, which no layer writes. */
+/* The border of a buffer and what lies behind it, which no layer writes. */
 static void clear_border(const fw_fastnet_worker *w, const buffer *b)
 {
     const fw_value *v = &w->net->value[b->value];
     const spot *s = &w->layout.spot[b->value];
-    const size_t pixel = (size_t)v->room * value_size(w->net, v), side = (size_t)v->border * pixel;
+    const size_t pixel = (size_t)v->room * value_size(w->net, v), line = s->pitch * pixel;
+    const size_t above = (size_t)v->border, below = above + (size_t)s->height;
     char *begin = w->arena + b->offset;
-    for (int y = 0; y < s->height + 2 * v->border && side; y++) {
-        const bool outside = y < v->border || y >= s->height + v->border;
-        memset(begin + (size_t)y * s->pitch * pixel, 0, outside ? s->pitch * pixel : side);
-    }
-    memset(begin + (size_t)(s->height + 2 * v->border) * s->pitch * pixel, 0, side);
+    memset(begin, 0, above * line);
+    for (size_t y = above; y < below && above; y++) memset(begin + y * line, 0, above * pixel);
+    memset(begin + below * line, 0, b->bytes - below * line);
 }
 
 static int lay_out(fw_fastnet_worker *w, int height, int width, fw_err *e)
