@@ -1,38 +1,16 @@
 #include "fastnet.h"
 
 #include "fastnet_kernels.h"
-#include "fastnet_net.h"
+#include "fastnet_layout.h"
 #include "fastnet_winograd.h"
 
 #include <string.h>
 
-/* Where a value lies for one size of input. A slice lies in its whole. */
-typedef struct spot {
-    int height, width; /* 0: not known yet */
-    size_t pitch;      /* pixels from line to line */
-    int buffer;
-} spot;
-
-/* Memory for values of one shape, one after the other; so their border is always the same zeros. */
-typedef struct buffer {
-    int value;            /* the first one, whose shape they all have */
-    int busy;             /* last layer that reads the present one */
-    size_t offset, bytes; /* in the arena */
-} buffer;
-
-/* A network laid out for a size. */
-typedef struct layout {
-    int height, width;
-    spot *spot;
-    buffer *buffer;
-    int buffers;
-    size_t bytes;   /* of all buffers */
-    size_t scratch; /* bytes for Winograd's algorithm, behind them */
-} layout;
-
 struct fw_fastnet_worker {
     const fw_fastnet *net;
-    layout layout;
+    fw_layout layout;
+    int *origin; /* of each value: the line that lies where line 0 does as long as its buffer has not rolled */
+    int *done;   /* lines made of each layer's result; of the input first */
     char *arena;
     size_t room;
 };
@@ -84,223 +62,130 @@ int fw_fastnet_channels(const fw_fastnet *n, int output)
     return n->value[n->output[output]].channels;
 }
 
-/* --- layout ---------------------------------------------------------------------------------------------------------
- */
-
-static bool wide(const fw_fastnet *n, const fw_value *v)
-{
-    return !n->bf16 || v->output;
-}
-
-static size_t value_size(const fw_fastnet *n, const fw_value *v)
-{
-    return wide(n, v) ? sizeof(float) : sizeof(uint16_t);
-}
-
-/* Channels from the buffer's begin to pixel (x, y), which may be a border's. */
-static size_t element(const fw_value *v, const spot *s, int y, int x)
-{
-    return ((size_t)(y + v->border) * s->pitch + (size_t)(x + v->border)) * (size_t)v->room;
-}
-
-/* With its border, and what kernels read past it: 3 lines and pixels for Winograd's last tile, FW_TILE_ROWS rows of the
- * last line of a convolution. `stride` and `kernel`: the greatest of the network. */
-static size_t buffer_bytes(const fw_fastnet *n, const fw_value *v, const spot *s, int stride, int kernel)
-{
-    const size_t beyond = 3 * s->pitch + (size_t)(FW_TILE_ROWS * stride + kernel + v->border);
-    return (element(v, s, s->height + v->border, -v->border) + beyond * (size_t)v->room) * value_size(n, v);
-}
-
-static bool same_shape(const fw_fastnet *n, const layout *p, int a, int b)
-{
-    const fw_value *x = &n->value[a], *y = &n->value[b];
-    const spot *s = &p->spot[a], *t = &p->spot[b];
-    return s->height == t->height && s->width == t->width && x->border == y->border && x->room == y->room &&
-           wide(n, x) == wide(n, y);
-}
-
-/* A buffer that nobody reads any more when layer `made_by` runs, or a new one. */
-static void place(const fw_fastnet *n, layout *p, int value, int stride, int kernel)
-{
-    const fw_value *v = &n->value[value];
-    spot *s = &p->spot[value];
-    for (int k = 0; k < p->buffers; k++)
-        if (p->buffer[k].busy < v->made_by && same_shape(n, p, p->buffer[k].value, value)) {
-            p->buffer[k].busy = v->last_use;
-            s->buffer = k;
-            return;
-        }
-    p->buffer = fw_realloc(p->buffer, (size_t)p->buffers + 1, sizeof *p->buffer);
-    const size_t bytes = (buffer_bytes(n, v, s, stride, kernel) + 63) / 64 * 64;
-    p->buffer[p->buffers] = (buffer){value, v->last_use, p->bytes, bytes};
-    s->buffer = p->buffers++;
-    p->bytes += bytes;
-}
-
-/* Sizes of a layer's result. */
-static int measure(const fw_fastnet *n, layout *p, const fw_layer *l, fw_err *e)
-{
-    const spot *src = &p->spot[l->src];
-    const fw_value *v = &n->value[l->dst];
-    spot *whole = &p->spot[v->whole];
-    const int height = src->height + 2 * l->pad - l->kernel, width = src->width + 2 * l->pad - l->kernel;
-    if (height < 0 || width < 0) return fw_fail(e, FW_EUSAGE, "layer '%s': its input is too small", l->name);
-    spot s = {.height = height / l->stride + 1, .width = width / l->stride + 1, .buffer = -1};
-    s.pitch = (size_t)(s.width + n->value[v->whole].border);
-    const spot *add = l->add >= 0 ? &p->spot[l->add] : NULL;
-    if ((whole->height && (whole->height != s.height || whole->width != s.width)) ||
-        (add && (add->height << l->add_up != s.height || add->width << l->add_up != s.width)) ||
-        (v->single && (s.height != 1 || s.width != 1)))
-        return fw_fail(e, FW_EUSAGE, "layer '%s': %d x %d pixels do not fit what it is joined with", l->name, s.width,
-                       s.height);
-    if (!whole->height) *whole = s;
-    return FW_OK;
-}
-
-static void free_layout(layout *p)
-{
-    fw_free(p->spot);
-    fw_free(p->buffer);
-    *p = (layout){0};
-}
-
-static int make_layout(const fw_fastnet *n, int height, int width, layout *p, fw_err *e)
-{
-    int stride = 1, kernel = 1;
-    *p = (layout){.height = height, .width = width, .spot = FW_ARRAY(spot, (size_t)n->values)};
-    for (int i = 0; i < n->layers; i++) {
-        if (n->layer[i].stride > stride) stride = n->layer[i].stride;
-        if (n->layer[i].kernel > kernel) kernel = n->layer[i].kernel;
-    }
-    p->spot[0] = (spot){height, width, (size_t)(width + n->value[0].border), -1};
-    place(n, p, 0, stride, kernel);
-    for (int i = 0; i < n->layers; i++) {
-        const fw_layer *l = &n->layer[i];
-        const int whole = n->value[l->dst].whole;
-        const bool known = p->spot[whole].height > 0;
-        FW_TRY(measure(n, p, l, e));
-        if (!known) place(n, p, whole, stride, kernel);
-        p->spot[l->dst] = p->spot[whole];
-        if (l->winograd) {
-            const size_t need =
-                sizeof(float) * fw_winograd_scratch((size_t)n->value[l->src].room, (size_t)n->value[l->dst].room);
-            if (need > p->scratch) p->scratch = need;
-        }
-    }
-    return FW_OK;
-}
-
 int fw_fastnet_fits(const fw_fastnet *n, int height, int width, fw_err *e)
 {
-    layout p;
-    const int rc = height > 0 && width > 0 ? make_layout(n, height, width, &p, e)
-                                           : fw_fail(e, FW_EUSAGE, "an input of %d x %d pixels", width, height);
-    if (height > 0 && width > 0) free_layout(&p);
+    fw_layout p;
+    const int rc = fw_layout_make(n, height, width, &p, e);
+    fw_layout_free(&p);
     return rc;
-}
-
-/* The border of a buffer and what lies behind it, which no layer writes. */
-static void clear_border(const fw_fastnet_worker *w, const buffer *b)
-{
-    const fw_value *v = &w->net->value[b->value];
-    const spot *s = &w->layout.spot[b->value];
-    const size_t pixel = (size_t)v->room * value_size(w->net, v), line = s->pitch * pixel;
-    const size_t above = (size_t)v->border, below = above + (size_t)s->height;
-    char *begin = w->arena + b->offset;
-    memset(begin, 0, above * line);
-    for (size_t y = above; y < below && above; y++) memset(begin + y * line, 0, above * pixel);
-    memset(begin + below * line, 0, b->bytes - below * line);
-}
-
-static int lay_out(fw_fastnet_worker *w, int height, int width, fw_err *e)
-{
-    if (w->layout.spot && w->layout.height == height && w->layout.width == width) return FW_OK;
-    FW_TRY(fw_fastnet_fits(w->net, height, width, e));
-    free_layout(&w->layout);
-    FW_TRY(make_layout(w->net, height, width, &w->layout, e));
-    const size_t need = w->layout.bytes + w->layout.scratch;
-    if (need > w->room) {
-        fw_free(w->arena);
-        w->arena = fw_alloc_aligned(need, 1);
-        w->room = need;
-    }
-    for (int k = 0; k < w->layout.buffers; k++) clear_border(w, &w->layout.buffer[k]);
-    return FW_OK;
 }
 
 fw_fastnet_worker *fw_fastnet_worker_new(const fw_fastnet *n)
 {
     fw_fastnet_worker *w = FW_NEW(fw_fastnet_worker);
     w->net = n;
+    w->origin = FW_ARRAY(int, (size_t)n->values);
+    w->done = FW_ARRAY(int, (size_t)n->layers + 1);
     return w;
 }
 
 void fw_fastnet_worker_free(fw_fastnet_worker *w)
 {
     if (!w) return;
-    free_layout(&w->layout);
+    fw_layout_free(&w->layout);
+    fw_free(w->origin);
+    fw_free(w->done);
     fw_free(w->arena);
     fw_free(w);
 }
 
-/* --- running --------------------------------------------------------------------------------------------------------
+/* --- memory ---------------------------------------------------------------------------------------------------------
  */
 
-/* Pixel (x, y) of a value: of a slice, where its channels begin. */
-static void *at(const fw_fastnet_worker *w, int value, int y, int x)
+/* Pixel (x, y) of a value, which its buffer must hold; of a slice, where its channels begin. */
+static char *at(const fw_fastnet_worker *w, int value, int y, int x)
 {
-    const fw_value *v = &w->net->value[value], *whole = &w->net->value[v->whole];
-    const spot *s = &w->layout.spot[v->whole];
-    return w->arena + w->layout.buffer[s->buffer].offset +
-           (element(whole, s, y, x) + (size_t)v->first) * value_size(w->net, whole);
+    const fw_value *v = &w->net->value[value];
+    const int whole = v->whole, slot = y - w->origin[whole] + w->net->value[whole].border;
+    return w->arena + w->layout.spot[whole].offset + fw_value_at(w->net, &w->layout, whole, slot, x) +
+           (size_t)v->first * fw_value_size(w->net, whole);
 }
 
 /* A value as a kernel sees it, from pixel (x, y) on. */
 static fw_grid grid(const fw_fastnet_worker *w, int value, int y, int x)
 {
-    const fw_value *whole = &w->net->value[w->net->value[value].whole];
-    const size_t pixel = (size_t)whole->room;
-    return (fw_grid){at(w, value, y, x), w->layout.spot[value].pitch * pixel, pixel};
+    const int whole = w->net->value[value].whole;
+    const size_t pixel = (size_t)w->net->value[whole].room;
+    return (fw_grid){at(w, value, y, x), w->layout.spot[whole].pitch * pixel, pixel};
 }
 
-static fw_finish finish(const fw_fastnet_worker *w, const fw_layer *l)
+static size_t line_bytes(const fw_fastnet_worker *w, int value)
+{
+    return w->layout.spot[value].pitch * (size_t)w->net->value[value].room * fw_value_size(w->net, value);
+}
+
+/* Zeros around the picture and behind it, where no layer writes. Lines of a value that rolls come and go: only the left
+ * border stays. */
+static void clear_border(const fw_fastnet_worker *w, const fw_buffer *b)
+{
+    const int border = w->net->value[b->value].border, lines = w->layout.spot[b->value].lines;
+    const size_t line = line_bytes(w, b->value), side = fw_value_at(w->net, &w->layout, b->value, 0, 0);
+    char *begin = w->arena + b->offset;
+    const size_t below = (size_t)(lines - border) * line;
+    memset(begin, 0, (size_t)border * line);
+    for (int y = border; y < lines && side; y++) memset(begin + (size_t)y * line, 0, side);
+    memset(begin + below, 0, b->bytes - below);
+}
+
+static int lay_out(fw_fastnet_worker *w, int height, int width, fw_err *e)
+{
+    if (w->layout.spot && w->layout.height == height && w->layout.width == width) return FW_OK;
+    fw_layout p;
+    const int rc = fw_layout_make(w->net, height, width, &p, e);
+    if (rc) {
+        fw_layout_free(&p);
+        return rc;
+    }
+    fw_layout_free(&w->layout);
+    w->layout = p;
+    memset(w->origin, 0, (size_t)w->net->values * sizeof *w->origin);
+    if (p.bytes + p.scratch > w->room) {
+        fw_free(w->arena);
+        w->room = p.bytes + p.scratch;
+        w->arena = fw_alloc_aligned(w->room, 1);
+    }
+    for (int k = 0; k < p.buffers; k++) clear_border(w, &p.buffer[k]);
+    return FW_OK;
+}
+
+/* --- lines y0 to y1 of a layer's result -----------------------------------------------------------------------------
+ */
+
+static fw_finish finish(const fw_fastnet_worker *w, const fw_layer *l, int y)
 {
     fw_finish f = {.bias = l->bias, .bend = l->bend, .relu = l->relu, .add_up = l->add_up};
-    f.wide = wide(w->net, &w->net->value[w->net->value[l->dst].whole]);
-    f.to = grid(w, l->dst, 0, 0);
-    if (l->add >= 0) f.add = grid(w, l->add, 0, 0);
+    f.wide = fw_value_size(w->net, w->net->value[l->dst].whole) == sizeof(float);
+    f.to = grid(w, l->dst, y, 0);
+    if (l->add >= 0) f.add = grid(w, l->add, y >> l->add_up, 0);
     return f;
 }
 
 /* All rows at once where results are neighbours as their inputs are; else line by line. */
-static void run_dense(const fw_fastnet_worker *w, const fw_layer *l)
+static void run_dense(const fw_fastnet_worker *w, const fw_layer *l, int y0, int y1)
 {
-    const fw_value *src = &w->net->value[l->src], *dst = &w->net->value[l->dst];
-    const spot *s = &w->layout.spot[l->src], *t = &w->layout.spot[l->dst];
-    const size_t words = (size_t)src->room / (w->net->bf16 ? 2 : 1), lines = (size_t)t->height;
+    const fw_spot *s = &w->layout.spot[l->src], *t = &w->layout.spot[l->dst];
+    const size_t words = (size_t)w->net->value[l->src].room / (w->net->bf16 ? 2 : 1);
+    const int step = l->stride == 1 ? y1 - y0 : 1;
     fw_dense d = {.half = w->net->bf16,
                   .step = (size_t)l->stride * words,
                   .segments = (size_t)l->kernel,
                   .words = (size_t)l->kernel * words,
                   .segment_step = s->pitch * words,
                   .weight = l->packed,
-                  .cols = (size_t)dst->room,
-                  .width = (size_t)t->width,
-                  .finish = finish(w, l)};
-    const fw_finish f = d.finish;
-    d.line = l->stride == 1 ? s->pitch : d.width;
-    d.rows = l->stride == 1 ? (lines - 1) * s->pitch + d.width : d.width;
-    for (int y = 0; y < (l->stride == 1 ? 1 : t->height); y++) {
+                  .cols = (size_t)w->net->value[l->dst].room,
+                  .line = s->pitch,
+                  .width = (size_t)t->width};
+    d.rows = (size_t)(step - 1) * s->pitch + d.width;
+    for (int y = y0; y < y1; y += step) {
         d.src = at(w, l->src, y * l->stride - l->pad, -l->pad);
-        d.finish.to.at = (char *)f.to.at + (size_t)y * f.to.line * (f.wide ? sizeof(float) : sizeof(uint16_t));
-        if (f.add.at) d.finish.add = grid(w, l->add, y >> l->add_up, 0);
+        d.finish = finish(w, l, y);
         fw_dense_run(&d);
     }
 }
 
 static void run_winograd(const fw_fastnet_worker *w, const fw_layer *l)
 {
-    const spot *t = &w->layout.spot[l->dst];
+    const fw_spot *t = &w->layout.spot[l->dst];
     fw_winograd_run(&(fw_winograd){.src = grid(w, l->src, -1, -1),
                                    .height = t->height,
                                    .width = t->width,
@@ -308,41 +193,105 @@ static void run_winograd(const fw_fastnet_worker *w, const fw_layer *l)
                                    .weight = l->winograd,
                                    .cols = (size_t)w->net->value[l->dst].room,
                                    .scratch = (float *)(w->arena + w->layout.bytes),
-                                   .finish = finish(w, l)});
+                                   .finish = finish(w, l, 0)});
 }
 
-static void run_depthwise(const fw_fastnet_worker *w, const fw_layer *l)
+static void run_depthwise(const fw_fastnet_worker *w, const fw_layer *l, int y0, int y1)
 {
-    const spot *t = &w->layout.spot[l->dst];
     fw_depthwise_run(&(fw_depthwise){.half = w->net->bf16,
-                                     .src = grid(w, l->src, -l->pad, -l->pad),
+                                     .src = grid(w, l->src, y0 * l->stride - l->pad, -l->pad),
                                      .kernel = l->kernel,
                                      .stride = l->stride,
-                                     .height = t->height,
-                                     .width = t->width,
+                                     .height = y1 - y0,
+                                     .width = w->layout.spot[l->dst].width,
                                      .channels = (size_t)w->net->value[l->dst].room,
                                      .weight = l->filter,
-                                     .finish = finish(w, l)});
+                                     .finish = finish(w, l, y0)});
 }
 
-static void run_layer(const fw_fastnet_worker *w, const fw_layer *l)
+/* Winograd's layers are never in strips: y0 is 0, y1 the height. */
+static void run_layer(const fw_fastnet_worker *w, const fw_layer *l, int y0, int y1)
 {
     if (l->depthwise)
-        run_depthwise(w, l);
+        run_depthwise(w, l, y0, y1);
     else if (l->winograd)
         run_winograd(w, l);
     else
-        run_dense(w, l);
-    const spot *t = &w->layout.spot[l->dst];
-    if (l->sigmoid)
-        fw_sigmoid_run(at(w, l->dst, 0, 0), (size_t)t->height * t->pitch * (size_t)w->net->value[l->dst].room);
+        run_dense(w, l, y0, y1);
+    const size_t width = (size_t)w->layout.spot[l->dst].width * (size_t)w->net->value[l->dst].room;
+    if (l->sigmoid) fw_sigmoid_run((float *)at(w, l->dst, y0, 0), (size_t)(y1 - y0) * width);
+}
+
+/* --- groups, in strips ----------------------------------------------------------------------------------------------
+ */
+
+static void make_lines(fw_fastnet_worker *w, int i, int lines, const float *input)
+{
+    const fw_layout *p = &w->layout;
+    const int value = fw_layer_result(w->net, i), y = w->done[i + 1];
+    if (lines <= y) return;
+    if (i < 0) {
+        const size_t height = (size_t)p->height, width = (size_t)p->width;
+        fw_interleave_run(input + (size_t)y * width, height * width, (size_t)(lines - y), width, w->net->bf16,
+                          grid(w, 0, y, 0));
+    } else {
+        run_layer(w, &w->net->layer[i], y, lines);
+    }
+    w->done[i + 1] = lines;
+    const fw_spot *s = &p->spot[value];
+    if (s->rolls && lines == s->height) /* the border below */
+        memset(w->arena + s->offset +
+                   (size_t)(lines - w->origin[value] + w->net->value[value].border) * line_bytes(w, value),
+               0, (size_t)w->net->value[value].border * line_bytes(w, value));
+}
+
+/* Layer i's result to begin with the first line that the next layer still needs. */
+static void roll(fw_fastnet_worker *w, int i)
+{
+    const int value = fw_layer_result(w->net, i), border = w->net->value[value].border, done = w->done[i + 1];
+    const fw_spot *s = &w->layout.spot[value];
+    const int next = fw_layer_from(w->net, i + 1, w->done[i + 2]), from = next < done ? next : done;
+    const int slot = from - w->origin[value] + border, end = done == s->height ? done + border : done;
+    const size_t line = line_bytes(w, value);
+    char *begin = w->arena + s->offset;
+    if (!s->rolls || slot <= 0) return;
+    memmove(begin, begin + (size_t)slot * line, (size_t)(end - from) * line);
+    w->origin[value] = from + border;
+}
+
+/* Back to the picture's top, and the border above it. */
+static void rewind_group(fw_fastnet_worker *w, const fw_group *g)
+{
+    for (int i = g->first; i <= g->last; i++) {
+        const int value = fw_layer_result(w->net, i);
+        w->done[i + 1] = 0;
+        if (!w->layout.spot[value].rolls) continue;
+        w->origin[value] = 0;
+        memset(w->arena + w->layout.spot[value].offset, 0, (size_t)w->net->value[value].border * line_bytes(w, value));
+    }
+}
+
+static void need_lines(fw_fastnet_worker *w, const fw_group *g, int i, int lines, const float *input)
+{
+    if (i > g->first) need_lines(w, g, i - 1, fw_layer_needs(w->net, &w->layout, i, lines), input);
+    make_lines(w, i, lines, input);
+}
+
+static void run_group(fw_fastnet_worker *w, const fw_group *g, const float *input)
+{
+    const int height = w->layout.spot[fw_layer_result(w->net, g->last)].height;
+    rewind_group(w, g);
+    for (int y = 0; y < height;) {
+        y = y + g->strip < height ? y + g->strip : height;
+        need_lines(w, g, g->last, y, input);
+        for (int i = g->first; i < g->last; i++) roll(w, i);
+    }
 }
 
 int fw_fastnet_run(fw_fastnet_worker *w, const float *input, int height, int width, fw_err *e)
 {
     FW_TRY(lay_out(w, height, width, e));
-    fw_interleave_run(input, (size_t)height, (size_t)width, w->net->bf16, grid(w, 0, 0, 0));
-    for (int i = 0; i < w->net->layers; i++) run_layer(w, &w->net->layer[i]);
+    for (int g = 0; g < w->layout.groups; g++) run_group(w, &w->layout.group[g], input);
     return FW_OK;
 }
 
@@ -350,6 +299,6 @@ fw_fastnet_result fw_fastnet_output(const fw_fastnet_worker *w, int i)
 {
     const int value = w->net->output[i];
     const fw_value *v = &w->net->value[value];
-    const spot *s = &w->layout.spot[value];
-    return (fw_fastnet_result){at(w, value, 0, 0), v->channels, s->height, s->width, (size_t)v->room};
+    const fw_spot *s = &w->layout.spot[value];
+    return (fw_fastnet_result){(const float *)at(w, value, 0, 0), v->channels, s->height, s->width, (size_t)v->room};
 }

@@ -229,22 +229,23 @@ FW_INLINE void interleave(const float *in, size_t plane, size_t n, void *out, co
     }
 }
 
-FW_INLINE void interleave_all(const float *planes, size_t height, size_t width, fw_grid to, const bool half)
+FW_INLINE void interleave_all(const float *planes, size_t plane, size_t height, size_t width, fw_grid to,
+                              const bool half)
 {
     for (size_t y = 0; y < height; y++)
         for (size_t x = 0; x < width; x += FW_LANES) {
             const size_t n = width - x < FW_LANES ? width - x : FW_LANES, at = y * to.line + x * to.pixel;
             void *out = (char *)to.at + at * (half ? sizeof(uint16_t) : sizeof(float));
-            interleave(planes + y * width + x, height * width, n, out, half);
+            interleave(planes + y * width + x, plane, n, out, half);
         }
 }
 
-FW_AVX512 void fw_interleave_run(const float *planes, size_t height, size_t width, bool half, fw_grid to)
+FW_AVX512 void fw_interleave_run(const float *planes, size_t plane, size_t height, size_t width, bool half, fw_grid to)
 {
     if (half)
-        interleave_all(planes, height, width, to, true);
+        interleave_all(planes, plane, height, width, to, true);
     else
-        interleave_all(planes, height, width, to, false);
+        interleave_all(planes, plane, height, width, to, false);
 }
 
 /* --- the rest -------------------------------------------------------------------------------------------------------
@@ -302,9 +303,10 @@ void fw_sigmoid_run(float *x, size_t n)
     FW_UNUSED(x);
     FW_UNUSED(n);
 }
-void fw_interleave_run(const float *planes, size_t height, size_t width, bool half, fw_grid to)
+void fw_interleave_run(const float *planes, size_t plane, size_t height, size_t width, bool half, fw_grid to)
 {
     FW_UNUSED(planes);
+    FW_UNUSED(plane);
     FW_UNUSED(height);
     FW_UNUSED(width);
     FW_UNUSED(half);

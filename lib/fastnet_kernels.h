@@ -69,8 +69,8 @@ void fw_dense_run(const fw_dense *d);
 void fw_depthwise_run(const fw_depthwise *d);
 /* x[i] = 1 / (1 + e^-x[i]) for n values, a multiple of FW_LANES; to 3e-7. */
 void fw_sigmoid_run(float *x, size_t n);
-/* 3 planes of height x width fp32 to 4 channels a pixel, the fourth 0. */
-void fw_interleave_run(const float *planes, size_t height, size_t width, bool half, fw_grid to);
+/* height x width pixels of 3 planes of fp32, `plane` values apart, to 4 channels a pixel, the fourth 0. */
+void fw_interleave_run(const float *planes, size_t plane, size_t height, size_t width, bool half, fw_grid to);
 
 /* Weights out x in x kernel x kernel, as ONNX stores them, to what fw_dense wants; a pixel has `room` >= in channels.
  * cols: a multiple of FW_LANES, >= out. */

@@ -12,13 +12,13 @@
 
 typedef struct fw_value {
     int channels;
-    int room;              /* channels that a pixel takes in memory: a multiple of FW_LANES, of the input 4 */
-    int whole, first;      /* the value that this is a slice of, from which channel on; itself and 0: no slice */
-    int border;            /* zeros around it that its readers need; see fastnet_kernels.h */
-    int made_by, last_use; /* layers; of a whole those of all its slices; the input is made by -1 */
-    bool read;             /* by a layer */
-    bool output;           /* then it is fp32 even in a bf16 network */
-    bool single;           /* must have one pixel: someone takes it for a vector */
+    int room;         /* channels that a pixel takes in memory: a multiple of FW_LANES, of the input 4 */
+    int whole, first; /* the value that this is a slice of, from which channel on; itself and 0: no slice */
+    int border;       /* zeros around it that its readers need; see fastnet_kernels.h */
+    int made_by;      /* layer; -1: the input; of a whole the first one of its slices */
+    int readers;      /* layers */
+    bool output;      /* then it is fp32 even in a bf16 network */
+    bool single;      /* must have one pixel: someone takes it for a vector */
 } fw_value;
 
 typedef struct fw_layer {

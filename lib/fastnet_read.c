@@ -57,8 +57,7 @@ static int add_value(fw_fastnet *net, int channels, int room, int made_by)
 {
     const int at = net->values++;
     net->value = fw_realloc(net->value, (size_t)net->values, sizeof *net->value);
-    net->value[at] =
-        (fw_value){.channels = channels, .room = room, .whole = at, .made_by = made_by, .last_use = made_by};
+    net->value[at] = (fw_value){.channels = channels, .room = room, .whole = at, .made_by = made_by};
     return at;
 }
 
@@ -290,33 +289,30 @@ static int add_outputs(reader *r, fw_err *e)
     return FW_OK;
 }
 
-static void use(fw_fastnet *net, int value, int layer, int border)
+static void use(fw_value *v, int border)
 {
-    fw_value *v = &net->value[value];
-    v->read = true;
-    v->last_use = layer;
+    v->readers++;
     if (v->border < border) v->border = border;
 }
 
-/* Who reads what for the last time, with which border; and what the kernels cannot do is refused. */
+/* Who reads what, with which border; and what the kernels cannot do is refused. */
 static int check_uses(fw_fastnet *net, fw_err *e)
 {
     for (int i = 0; i < net->layers; i++) {
         const fw_layer *l = &net->layer[i];
-        use(net, l->src, i, l->pad);
-        if (l->add >= 0) use(net, l->add, i, 0);
+        use(&net->value[l->src], l->pad);
+        if (l->add >= 0) use(&net->value[l->add], 0);
     }
     for (int i = 0; i < net->values; i++) {
         const fw_value *v = &net->value[i];
-        if (v->whole != i && (v->read || v->output))
+        if (v->whole != i && (v->readers || v->output))
             return fw_fail(e, FW_EUSAGE, "layer '%s': part of a joined value is used alone",
                            net->layer[v->made_by].name);
-        if (v->output && ((v->read && net->bf16) || v->border))
+        if (v->output && ((v->readers && net->bf16) || v->border))
             return fw_fail(e, FW_EUSAGE, "layer '%s': an output is read by other layers", net->layer[v->made_by].name);
-        if (v->output) net->value[i].last_use = net->layers;
     }
     for (int i = 0; i < net->layers; i++)
-        if (net->layer[i].sigmoid && (!net->value[net->layer[i].dst].output || net->value[net->layer[i].dst].read))
+        if (net->layer[i].sigmoid && (!net->value[net->layer[i].dst].output || net->value[net->layer[i].dst].readers))
             return fw_fail(e, FW_EUSAGE, "layer '%s': a sigmoid that is no output", net->layer[i].name);
     return FW_OK;
 }
