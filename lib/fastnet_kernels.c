@@ -17,7 +17,14 @@
         lo##r = multiply_add(lo##r, b0, x, half);                                                                      \
         if (pair) hi##r = multiply_add(hi##r, b1, x, half);                                                            \
     }
-#define FINISH(r) sum[r][0] = lo##r, sum[r][1] = hi##r;
+#define FINISH(r)                                                                                                      \
+    if (place.some >> r & 1) {                                                                                         \
+        fw_store(f.to.at, place.to[r] + col, fw_finished(&f, place.from[r], col, lo##r, half), narrow);                \
+        if (pair) {                                                                                                    \
+            const __m512 done = fw_finished(&f, place.from[r], col + FW_LANES, hi##r, half);                           \
+            fw_store(f.to.at, place.to[r] + col + FW_LANES, done, narrow);                                             \
+        }                                                                                                              \
+    }
 
 FW_INLINE __m512 multiply_add(__m512 sum, __m512i b, __m512i x, const bool half)
 {
@@ -28,17 +35,21 @@ FW_INLINE __m512 multiply_add(__m512 sum, __m512i b, __m512i x, const bool half)
     return sum;
 }
 
-FW_INLINE void finish_tile(const fw_dense *d, size_t row, size_t col, __m512 sum[FW_TILE_ROWS][2], const bool pair,
-                           const bool half)
+/* Where the rows of a tile go: `some`: a bit for each that is somebody's. */
+typedef struct places {
+    size_t to[FW_TILE_ROWS], from[FW_TILE_ROWS];
+    uint32_t some;
+} places;
+
+FW_INLINE void find_places(const fw_dense *d, size_t row, places *p)
 {
-    const fw_finish f = d->finish;
     const size_t left = d->rows - row, rows = left < FW_TILE_ROWS ? left : FW_TILE_ROWS;
     size_t y = (uint32_t)row / (uint32_t)d->line, x = (uint32_t)row % (uint32_t)d->line;
+    p->some = 0;
     for (size_t r = 0; r < rows; r++) {
-        if (x < d->width) {
-            fw_finish_at(&f, y, x, col, sum[r][0], half);
-            if (pair) fw_finish_at(&f, y, x, col + FW_LANES, sum[r][1], half);
-        }
+        p->some |= (uint32_t)(x < d->width) << r;
+        p->to[r] = fw_finish_to(&d->finish, y, x);
+        p->from[r] = fw_finish_from(&d->finish, y, x);
         if (++x == d->line) x = 0, y++;
     }
 }
@@ -54,9 +65,11 @@ FW_INLINE void make_tile(const fw_dense *d, size_t row, size_t col, const size_t
             const __m512i b0 = _mm512_loadu_si512(b), b1 = pair ? _mm512_loadu_si512(b + FW_LANES) : b0;
             EACH_ROW(STEP)
         }
-    __m512 sum[FW_TILE_ROWS][2];
+    const fw_finish f = d->finish;
+    const bool narrow = half && !f.wide;
+    places place;
+    find_places(d, row, &place);
     EACH_ROW(FINISH)
-    finish_tile(d, row, col, sum, pair, half);
 }
 
 /* Rows in blocks whose inputs stay in the first-level cache while all columns pass. The last tile of all overlaps the

@@ -37,17 +37,33 @@ FW_INLINE void fw_store(void *p, size_t at, __m512 x, const bool half)
     fw_store_some(p, at, x, 0xFFFF, half);
 }
 
-/* See fw_finish; c: the first of 16 channels. The bias is in the sum already. */
-FW_INLINE void fw_finish_at(const fw_finish *f, size_t y, size_t x, size_t c, __m512 sum, const bool half)
+/* A sum with its bias to the value that is stored, 16 channels from c on; `from`: of f->add, in elements. */
+FW_INLINE __m512 fw_finished(const fw_finish *f, size_t from, size_t c, __m512 sum, const bool half)
 {
     if (f->relu) sum = _mm512_max_ps(sum, _mm512_setzero_ps());
-    if (f->bend)
-        sum = _mm512_add_ps(sum, _mm512_max_ps(_mm512_mul_ps(sum, _mm512_loadu_ps(f->bend + c)), _mm512_setzero_ps()));
-    if (f->add.at) {
-        const size_t from = (y >> f->add_up) * f->add.line + (x >> f->add_up) * f->add.pixel + c;
-        sum = _mm512_add_ps(sum, fw_load(f->add.at, from, half));
+    if (f->bend) {
+        const __m512 bent = _mm512_mul_ps(sum, _mm512_loadu_ps(f->bend + c));
+        sum = _mm512_add_ps(sum, _mm512_max_ps(bent, _mm512_setzero_ps()));
     }
-    fw_store(f->to.at, y * f->to.line + x * f->to.pixel + c, sum, half && !f->wide);
+    if (f->add.at) sum = _mm512_add_ps(sum, fw_load(f->add.at, from + c, half));
+    return sum;
+}
+
+/* Where pixel (x, y) of f->add and of f->to begins, in elements. */
+FW_INLINE size_t fw_finish_from(const fw_finish *f, size_t y, size_t x)
+{
+    return (y >> f->add_up) * f->add.line + (x >> f->add_up) * f->add.pixel;
+}
+
+FW_INLINE size_t fw_finish_to(const fw_finish *f, size_t y, size_t x)
+{
+    return y * f->to.line + x * f->to.pixel;
+}
+
+FW_INLINE void fw_finish_at(const fw_finish *f, size_t y, size_t x, size_t c, __m512 sum, const bool half)
+{
+    const size_t from = f->add.at ? fw_finish_from(f, y, x) : 0;
+    fw_store(f->to.at, fw_finish_to(f, y, x) + c, fw_finished(f, from, c, sum, half), half && !f->wide);
 }
 
 FW_INLINE __m512 fw_bias(const fw_finish *f, size_t c)
