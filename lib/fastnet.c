@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+/* Pixels from which Winograd's algorithm is faster than a plain convolution: it reads four times the weights, and its
+ * tiles of 16 pixels should fill the kernels' 14 rows. */
+enum { WINOGRAD = 14 * 16 };
+
 struct fw_fastnet_worker {
     const fw_fastnet *net;
     fw_layout layout;
@@ -212,13 +216,14 @@ static void run_depthwise(const fw_fastnet_worker *w, const fw_layer *l, int y0,
 /* Winograd's layers are never in strips: y0 is 0, y1 the height. */
 static void run_layer(const fw_fastnet_worker *w, const fw_layer *l, int y0, int y1)
 {
+    const fw_spot *t = &w->layout.spot[l->dst];
     if (l->depthwise)
         run_depthwise(w, l, y0, y1);
-    else if (l->winograd)
+    else if (l->winograd && t->height * t->width >= WINOGRAD)
         run_winograd(w, l);
     else
         run_dense(w, l, y0, y1);
-    const size_t width = (size_t)w->layout.spot[l->dst].width * (size_t)w->net->value[l->dst].room;
+    const size_t width = (size_t)t->width * (size_t)w->net->value[l->dst].room;
     if (l->sigmoid) fw_sigmoid_run((float *)at(w, l->dst, y0, 0), (size_t)(y1 - y0) * width);
 }
 

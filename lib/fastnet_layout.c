@@ -3,9 +3,10 @@
 #include "fastnet_kernels.h"
 #include "fastnet_winograd.h"
 
-/* Bytes that a strip of all values of a group may take: they and the weights should fit into the second-level cache,
- * 1 MB here. STRIP_CHOICE */
-static const size_t STRIP = 384 << 10;
+/* Bytes that a strip of all values of a group may take: they and the weights should fit into the second-level cache, 1
+ * MB here; and bytes from which a value is large: smaller ones stay in that cache anyway, in buffers that take turns.
+ */
+static const size_t STRIP = 384 << 10, LARGE = 192 << 10;
 
 int fw_layer_result(const fw_fastnet *n, int i)
 {
@@ -61,14 +62,15 @@ static int measure(const fw_fastnet *n, fw_layout *p, int i, fw_err *e)
 /* --- groups and strips ----------------------------------------------------------------------------------------------
  */
 
-/* Can layer i be computed line by line while its source is still being made? */
-static bool follows(const fw_fastnet *n, int i)
+/* Can layer i be computed line by line while its source is still being made, and does that pay? */
+static bool follows(const fw_fastnet *n, const fw_layout *p, int i)
 {
     const fw_layer *l = &n->layer[i];
     const fw_value *src = &n->value[l->src];
     const fw_layer *before = i ? &n->layer[i - 1] : NULL;
     return l->src == fw_layer_result(n, i - 1) && src->readers == 1 && src->whole == l->src && !src->output &&
-           !l->winograd && !l->add_up && (!before || (!before->winograd && !before->add_up));
+           !l->winograd && !l->add_up && (!before || (!before->winograd && !before->add_up)) &&
+           fw_value_at(n, p, l->src, p->spot[l->src].height, 0) >= LARGE;
 }
 
 static void make_groups(const fw_fastnet *n, fw_layout *p)
@@ -76,7 +78,7 @@ static void make_groups(const fw_fastnet *n, fw_layout *p)
     p->group = FW_ARRAY(fw_group, (size_t)n->layers + 1);
     p->group[p->groups++] = (fw_group){-1, -1, p->height};
     for (int i = 0; i < n->layers; i++) {
-        if (!follows(n, i)) p->group[p->groups++] = (fw_group){i, i, 0};
+        if (!follows(n, p, i)) p->group[p->groups++] = (fw_group){i, i, 0};
         p->group[p->groups - 1].last = i;
         p->group[p->groups - 1].strip = p->spot[n->layer[i].dst].height;
     }
@@ -181,8 +183,8 @@ static void place_all(const fw_fastnet *n, fw_layout *p)
     for (int i = 0; i < n->layers; i++) {
         const fw_layer *l = &n->layer[i];
         const size_t reach = (size_t)(FW_TILE_ROWS * l->stride + l->kernel + l->pad);
-        const size_t room[2] = {(size_t)n->value[l->src].room, (size_t)n->value[l->dst].room};
-        const size_t scratch = l->winograd ? sizeof(float) * fw_winograd_scratch(room[0], room[1]) : 0;
+        const size_t room = (size_t)n->value[l->src].room;
+        const size_t scratch = l->winograd ? sizeof(float) * fw_winograd_scratch(room) : 0;
         if (reach > beyond) beyond = reach;
         if (scratch > p->scratch) p->scratch = scratch;
     }

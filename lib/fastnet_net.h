@@ -28,8 +28,8 @@ typedef struct fw_layer {
     int src, dst, add;  /* values; add -1: none */
     int add_up;         /* 1: each pixel of `add` stands for 2 x 2 */
     float *filter;      /* depthwise: as fw_depthwise wants it */
-    uint32_t *packed;   /* else: as fw_dense wants it, */
-    uint32_t *winograd; /* or as fw_winograd does */
+    uint32_t *packed;   /* else: as fw_dense wants it */
+    uint32_t *winograd; /* and as fw_winograd does; NULL: not for this */
     float *bias, *bend; /* of all room; bend NULL: none */
 } fw_layer;
 

@@ -80,15 +80,15 @@ static void set_filter(fw_layer *l, const fw_conv *c, size_t room)
             l->filter[(k / FW_LANES * per + i) * FW_LANES + k % FW_LANES] = c->weight->value[k * per + i];
 }
 
-/* Winograd's algorithm pays from some 32 channels on: below, moving values around costs what it saves. */
+/* Winograd's algorithm pays from some 32 channels on: below, moving values around costs what it saves. Small pictures
+ * are better off without it too (fastnet.c). */
 static void set_matrix(const reader *r, fw_layer *l, const fw_conv *c, size_t cols)
 {
     const fw_value *src = &r->net->value[l->src];
     const size_t out = (size_t)c->out, in = (size_t)src->channels, room = (size_t)src->room;
     if (!r->net->bf16 && c->kernel == 3 && c->stride == 1 && c->pad == 1 && room >= 2 * FW_LANES)
         l->winograd = fw_winograd_pack(c->weight->value, out, in, room, cols);
-    else
-        l->packed = fw_dense_pack(c->weight->value, out, in, (size_t)c->kernel, room, cols, r->net->bf16);
+    l->packed = fw_dense_pack(c->weight->value, out, in, (size_t)c->kernel, room, cols, r->net->bf16);
 }
 
 static int add_conv(reader *r, int at, fw_err *e)

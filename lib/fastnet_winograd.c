@@ -4,11 +4,17 @@
 
 #include <string.h>
 
-enum { RESULTS = 4, TILE = RESULTS + 2, ELEMENTS = TILE * TILE, BLOCK = 2 * FW_TILE_ROWS };
+enum { RESULTS = 4, TILE = RESULTS + 2, ELEMENTS = TILE * TILE, BLOCK = 3 * FW_TILE_ROWS };
 
-size_t fw_winograd_scratch(size_t channels, size_t cols)
+size_t fw_winograd_scratch(size_t channels)
 {
-    return ELEMENTS * BLOCK * (channels + cols);
+    return ELEMENTS * BLOCK * (channels + FW_TILE_COLS);
+}
+
+/* Columns of the panel that begins with column `col`. */
+static size_t panel(size_t cols, size_t col)
+{
+    return cols - col < FW_TILE_COLS ? cols - col : FW_TILE_COLS;
 }
 
 /* G g along one axis: 3 values `step` apart to 6 that are `to_step` apart. */
@@ -30,12 +36,16 @@ uint32_t *fw_winograd_pack(const float *w, size_t out, size_t in, size_t room, s
         for (size_t i = 0; i < TILE; i++) filter_axis(half + 3 * i, 1, u + TILE * i, 1);
         for (size_t k = 0; k < ELEMENTS; k++) element[k * out * in + f] = (float)u[k];
     }
-    uint32_t *packed = fw_alloc_aligned(ELEMENTS * room * cols, sizeof *packed);
-    for (size_t k = 0; k < ELEMENTS; k++) {
-        uint32_t *one = fw_dense_pack(element + k * out * in, out, in, 1, room, cols, false);
-        memcpy(packed + k * room * cols, one, room * cols * sizeof *one);
-        fw_free(one);
-    }
+    uint32_t *packed = fw_alloc_aligned(ELEMENTS * room * cols, sizeof *packed), *to = packed;
+    for (size_t col = 0; col < cols; col += FW_TILE_COLS)
+        for (size_t k = 0; k < ELEMENTS; k++) {
+            const size_t width = panel(cols, col), there = col < out ? out - col : 0;
+            const float *from = element + (k * out + col) * in;
+            uint32_t *one = fw_dense_pack(from, there < width ? there : width, in, 1, room, width, false);
+            memcpy(to, one, room * width * sizeof *one);
+            to += room * width;
+            fw_free(one);
+        }
     fw_free(element);
     return packed;
 }
@@ -70,8 +80,8 @@ FW_INLINE void output_axis(const __m512 *m, const int step, __m512 *out, const i
     out[3 * out_step] = _mm512_add_ps(_mm512_fmadd_ps(eight, d, b), m[5 * step]);
 }
 
-/* The elements of the tile at (x, y), all channels; elements lie `apart` values from each other. */
-FW_AVX512 static void input_tile(const fw_winograd *w, size_t y, size_t x, float *to, size_t apart)
+/* The elements of the tile at (x, y), all channels. */
+FW_AVX512 static void input_tile(const fw_winograd *w, size_t y, size_t x, float *to)
 {
     const float *from = (const float *)w->src.at + y * w->src.line + x * w->src.pixel;
     const size_t line = w->src.line, pixel = w->src.pixel, channels = w->channels;
@@ -87,34 +97,35 @@ FW_AVX512 static void input_tile(const fw_winograd *w, size_t y, size_t x, float
         {
             input_axis(d + j, TILE);
             _Pragma("GCC unroll 6") for (size_t i = 0; i < TILE; i++)
-                _mm512_storeu_ps(to + (TILE * i + j) * apart + c, d[TILE * i + j]);
+                _mm512_storeu_ps(to + (TILE * i + j) * BLOCK * channels + c, d[TILE * i + j]);
         }
     }
 }
 
-/* The results of a tile, as far as they lie in the picture. */
-FW_AVX512 static void output_tile(const fw_winograd *w, size_t y, size_t x, const float *from, size_t apart)
+/* The results of a tile, as far as they lie in the picture, `cols` channels from `col` on. */
+FW_AVX512 static void output_tile(const fw_winograd *w, size_t y, size_t x, size_t col, size_t cols, const float *from)
 {
     const fw_finish f = w->finish;
-    const size_t right = (size_t)w->width - x, below = (size_t)w->height - y, cols = w->cols;
+    const size_t right = (size_t)w->width - x, below = (size_t)w->height - y;
     for (size_t c = 0; c < cols; c += FW_LANES) {
         __m512 m[TILE], half[RESULTS * TILE], out[RESULTS];
-        const __m512 bias = fw_bias(&f, c);
+        const __m512 bias = fw_bias(&f, col + c);
         _Pragma("GCC unroll 6") for (int j = 0; j < TILE; j++)
         {
             _Pragma("GCC unroll 6") for (int i = 0; i < TILE; i++) m[i] =
-                _mm512_loadu_ps(from + (size_t)(TILE * i + j) * apart + c);
+                _mm512_loadu_ps(from + (size_t)(TILE * i + j) * BLOCK * cols + c);
             output_axis(m, 1, half + j, TILE);
         }
         for (size_t i = 0; i < RESULTS && i < below; i++) {
             output_axis(half + TILE * i, 1, out, 1);
             for (size_t j = 0; j < RESULTS && j < right; j++)
-                fw_finish_at(&f, y + i, x + j, c, _mm512_add_ps(out[j], bias), false);
+                fw_finish_at(&f, y + i, x + j, col + c, _mm512_add_ps(out[j], bias), false);
         }
     }
 }
 
-static void multiply(const fw_winograd *w, const float *in, float *out, size_t tiles)
+/* Element by element, `cols` results from column `col` on, one panel of the weights. */
+static void multiply(const fw_winograd *w, const float *in, size_t tiles, size_t col, size_t cols, float *out)
 {
     for (size_t k = 0; k < ELEMENTS; k++) {
         const fw_dense d = {.src = in + k * BLOCK * w->channels,
@@ -122,11 +133,11 @@ static void multiply(const fw_winograd *w, const float *in, float *out, size_t t
                             .step = w->channels,
                             .segments = 1,
                             .words = w->channels,
-                            .weight = w->weight + k * w->channels * w->cols,
-                            .cols = w->cols,
+                            .weight = w->weight + (ELEMENTS * col + k * cols) * w->channels,
+                            .cols = cols,
                             .line = tiles,
                             .width = tiles,
-                            .finish.to = {out + k * BLOCK * w->cols, 0, w->cols}};
+                            .finish.to = {out + k * BLOCK * cols, 0, cols}};
         fw_dense_run(&d);
     }
 }
@@ -139,11 +150,13 @@ void fw_winograd_run(const fw_winograd *w)
     for (size_t t = 0; t < tiles; t += BLOCK) {
         const size_t n = tiles - t < BLOCK ? tiles - t : BLOCK;
         for (size_t i = 0; i < n; i++)
-            input_tile(w, (t + i) / across * RESULTS, (t + i) % across * RESULTS, in + i * w->channels,
-                       BLOCK * w->channels);
-        multiply(w, in, out, n);
-        for (size_t i = 0; i < n; i++)
-            output_tile(w, (t + i) / across * RESULTS, (t + i) % across * RESULTS, out + i * w->cols, BLOCK * w->cols);
+            input_tile(w, (t + i) / across * RESULTS, (t + i) % across * RESULTS, in + i * w->channels);
+        for (size_t col = 0; col < w->cols; col += FW_TILE_COLS) {
+            const size_t cols = panel(w->cols, col);
+            multiply(w, in, n, col, cols, out);
+            for (size_t i = 0; i < n; i++)
+                output_tile(w, (t + i) / across * RESULTS, (t + i) % across * RESULTS, col, cols, out + i * cols);
+        }
     }
 }
 

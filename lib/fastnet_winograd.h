@@ -26,8 +26,8 @@ typedef struct fw_winograd {
 } fw_winograd;
 
 void fw_winograd_run(const fw_winograd *w);
-size_t fw_winograd_scratch(size_t channels, size_t cols);
-/* Like fw_dense_pack with kernel 3: G g G' of every filter, 36 matrices of room x cols. */
+size_t fw_winograd_scratch(size_t channels);
+/* Like fw_dense_pack with kernel 3: G g G' of every filter; per panel of 32 columns 36 matrices of room x cols. */
 uint32_t *fw_winograd_pack(const float *w, size_t out, size_t in, size_t room, size_t cols);
 
 #endif
