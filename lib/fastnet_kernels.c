@@ -6,6 +6,13 @@
 #if defined(__x86_64__)
 #include "fastnet_simd.h"
 
+enum { CACHE_LINE = 64 };
+
+/* How far ahead weights are fetched. Between two runs of a network other work has pushed them out of the second-level
+ * cache; the processor's own prefetching loses the thread at every page. Detector after other work, times as fast as
+ * ONNX Runtime: none 1.12, 1 KB 1.17, 2 KB 1.21, 4 KB 1.23, 8 KB 1.23; embedder 1.14, -, 1.22, 1.25, 1.26. */
+enum { AHEAD = 4096 };
+
 /* --- convolution: tiles of 14 rows x 32 columns; 14 broadcasts and 2 loads feed 28 multiply-adds --------------------
  */
 
@@ -63,6 +70,8 @@ FW_INLINE void make_tile(const fw_dense *d, size_t row, size_t col, const size_t
     for (size_t s = 0; s < d->segments; s++, a += d->segment_step)
         for (size_t w = 0; w < d->words; w++, b += pair ? 2 * FW_LANES : FW_LANES) {
             const __m512i b0 = _mm512_loadu_si512(b), b1 = pair ? _mm512_loadu_si512(b + FW_LANES) : b0;
+            __builtin_prefetch((const char *)b + AHEAD);
+            if (pair) __builtin_prefetch((const char *)b + AHEAD + CACHE_LINE);
             EACH_ROW(STEP)
         }
     const fw_finish f = d->finish;
