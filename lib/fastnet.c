@@ -164,6 +164,15 @@ static fw_finish finish(const fw_fastnet_worker *w, const fw_layer *l, int y)
     return f;
 }
 
+/* Do results follow each other without a gap, over the ends of lines too? Then so do those of `add`. */
+static bool gapless(const fw_fastnet_worker *w, const fw_layer *l)
+{
+    const fw_spot *spot = w->layout.spot;
+    const size_t width = (size_t)spot[l->dst].width;
+    return spot[l->src].pitch == width && spot[l->dst].pitch == width &&
+           (l->add < 0 || (!l->add_up && spot[l->add].pitch == width));
+}
+
 /* All rows at once where results are neighbours as their inputs are; else line by line. */
 static void run_dense(const fw_fastnet_worker *w, const fw_layer *l, int y0, int y1)
 {
@@ -180,6 +189,7 @@ static void run_dense(const fw_fastnet_worker *w, const fw_layer *l, int y0, int
                   .line = s->pitch,
                   .width = (size_t)t->width};
     d.rows = (size_t)(step - 1) * s->pitch + d.width;
+    if (gapless(w, l)) d.line = d.width = d.rows;
     for (int y = y0; y < y1; y += step) {
         d.src = at(w, l->src, y * l->stride - l->pad, -l->pad);
         d.finish = finish(w, l, y);

@@ -50,13 +50,20 @@ typedef struct places {
 
 FW_INLINE void find_places(const fw_dense *d, size_t row, places *p)
 {
+    const fw_finish *f = &d->finish;
     const size_t left = d->rows - row, rows = left < FW_TILE_ROWS ? left : FW_TILE_ROWS;
     size_t y = (uint32_t)row / (uint32_t)d->line, x = (uint32_t)row % (uint32_t)d->line;
+    if (rows == FW_TILE_ROWS && x + FW_TILE_ROWS <= d->width && !f->add_up) { /* side by side */
+        const size_t to = fw_finish_to(f, y, x), from = fw_finish_from(f, y, x);
+        for (size_t r = 0; r < FW_TILE_ROWS; r++) p->to[r] = to + r * f->to.pixel, p->from[r] = from + r * f->add.pixel;
+        p->some = (1u << FW_TILE_ROWS) - 1;
+        return;
+    }
     p->some = 0;
     for (size_t r = 0; r < rows; r++) {
         p->some |= (uint32_t)(x < d->width) << r;
-        p->to[r] = fw_finish_to(&d->finish, y, x);
-        p->from[r] = fw_finish_from(&d->finish, y, x);
+        p->to[r] = fw_finish_to(f, y, x);
+        p->from[r] = fw_finish_from(f, y, x);
         if (++x == d->line) x = 0, y++;
     }
 }
