@@ -24,13 +24,19 @@ enum { AHEAD = 4096 };
         lo##r = multiply_add(lo##r, b0, x, half);                                                                      \
         if (pair) hi##r = multiply_add(hi##r, b1, x, half);                                                            \
     }
-#define FINISH(r)                                                                                                      \
+#define RELU(r)                                                                                                        \
+    lo##r = _mm512_max_ps(lo##r, zero);                                                                                \
+    if (pair) hi##r = _mm512_max_ps(hi##r, zero);
+#define BEND(r)                                                                                                        \
+    lo##r = fw_bent(lo##r, bend0);                                                                                     \
+    if (pair) hi##r = fw_bent(hi##r, bend1);
+#define ADD(r)                                                                                                         \
+    lo##r = _mm512_add_ps(lo##r, fw_load(f.add.at, place.from[r] + col, half));                                        \
+    if (pair) hi##r = _mm512_add_ps(hi##r, fw_load(f.add.at, place.from[r] + col + FW_LANES, half));
+#define PUT(r)                                                                                                         \
     if (place.some >> r & 1) {                                                                                         \
-        fw_store(f.to.at, place.to[r] + col, fw_finished(&f, place.from[r], col, lo##r, half), narrow);                \
-        if (pair) {                                                                                                    \
-            const __m512 done = fw_finished(&f, place.from[r], col + FW_LANES, hi##r, half);                           \
-            fw_store(f.to.at, place.to[r] + col + FW_LANES, done, narrow);                                             \
-        }                                                                                                              \
+        fw_store(f.to.at, place.to[r] + col, lo##r, narrow);                                                           \
+        if (pair) fw_store(f.to.at, place.to[r] + col + FW_LANES, hi##r, narrow);                                      \
     }
 
 FW_INLINE __m512 multiply_add(__m512 sum, __m512i b, __m512i x, const bool half)
@@ -59,11 +65,11 @@ FW_INLINE void find_places(const fw_dense *d, size_t row, places *p)
         p->some = (1u << FW_TILE_ROWS) - 1;
         return;
     }
-    p->some = 0;
+    *p = (places){0};
     for (size_t r = 0; r < rows; r++) {
         p->some |= (uint32_t)(x < d->width) << r;
         p->to[r] = fw_finish_to(f, y, x);
-        p->from[r] = fw_finish_from(f, y, x);
+        if (f->add.at && x < d->width) p->from[r] = fw_finish_from(f, y, x);
         if (++x == d->line) x = 0, y++;
     }
 }
@@ -83,9 +89,21 @@ FW_INLINE void make_tile(const fw_dense *d, size_t row, size_t col, const size_t
         }
     const fw_finish f = d->finish;
     const bool narrow = half && !f.wide;
+    const __m512 zero = _mm512_setzero_ps();
     places place;
     find_places(d, row, &place);
-    EACH_ROW(FINISH)
+    if (f.relu) {
+        EACH_ROW(RELU)
+    }
+    if (f.bend) {
+        const __m512 bend0 = _mm512_loadu_ps(f.bend + col),
+                     bend1 = pair ? _mm512_loadu_ps(f.bend + col + FW_LANES) : zero;
+        EACH_ROW(BEND)
+    }
+    if (f.add.at) {
+        EACH_ROW(ADD)
+    }
+    EACH_ROW(PUT)
 }
 
 /* Rows in blocks whose inputs stay in the first-level cache while all columns pass. The last tile of all overlaps the

@@ -37,16 +37,10 @@ FW_INLINE void fw_store(void *p, size_t at, __m512 x, const bool half)
     fw_store_some(p, at, x, 0xFFFF, half);
 }
 
-/* A sum with its bias to the value that is stored, 16 channels from c on; `from`: of f->add, in elements. */
-FW_INLINE __m512 fw_finished(const fw_finish *f, size_t from, size_t c, __m512 sum, const bool half)
+/* PReLU with c = bend: see fastnet_kernels.h. */
+FW_INLINE __m512 fw_bent(__m512 x, __m512 bend)
 {
-    if (f->relu) sum = _mm512_max_ps(sum, _mm512_setzero_ps());
-    if (f->bend) {
-        const __m512 bent = _mm512_mul_ps(sum, _mm512_loadu_ps(f->bend + c));
-        sum = _mm512_add_ps(sum, _mm512_max_ps(bent, _mm512_setzero_ps()));
-    }
-    if (f->add.at) sum = _mm512_add_ps(sum, fw_load(f->add.at, from + c, half));
-    return sum;
+    return _mm512_add_ps(x, _mm512_max_ps(_mm512_mul_ps(x, bend), _mm512_setzero_ps()));
 }
 
 /* Where pixel (x, y) of f->add and of f->to begins, in elements. */
@@ -60,10 +54,13 @@ FW_INLINE size_t fw_finish_to(const fw_finish *f, size_t y, size_t x)
     return y * f->to.line + x * f->to.pixel;
 }
 
+/* All of fw_finish for 16 channels from c on, whose bias is in the sum already. */
 FW_INLINE void fw_finish_at(const fw_finish *f, size_t y, size_t x, size_t c, __m512 sum, const bool half)
 {
-    const size_t from = f->add.at ? fw_finish_from(f, y, x) : 0;
-    fw_store(f->to.at, fw_finish_to(f, y, x) + c, fw_finished(f, from, c, sum, half), half && !f->wide);
+    if (f->relu) sum = _mm512_max_ps(sum, _mm512_setzero_ps());
+    if (f->bend) sum = fw_bent(sum, _mm512_loadu_ps(f->bend + c));
+    if (f->add.at) sum = _mm512_add_ps(sum, fw_load(f->add.at, fw_finish_from(f, y, x) + c, half));
+    fw_store(f->to.at, fw_finish_to(f, y, x) + c, sum, half && !f->wide);
 }
 
 FW_INLINE __m512 fw_bias(const fw_finish *f, size_t c)
