@@ -1,6 +1,6 @@
 /* tiny_onnx: write networks of a few nodes as .onnx files, so that tests can run real sessions whose right answers are
- * computed by hand. Only what the tests need of the format (field numbers from onnx.proto3): float tensors, integer
- * attributes. */
+ * computed by hand. Only what the tests need of the format (field numbers from onnx.proto3): float tensors, attributes
+ * of integers and texts. */
 #ifndef FW_TINY_ONNX_H
 #define FW_TINY_ONNX_H
 
@@ -82,23 +82,42 @@ static inline void tiny_weights(tiny_onnx *o, const char *name, int rank, const 
     pb_message(&o->graph, 5, &t);
 }
 
-/* A node with up to 3 inputs (NULL: none) and one list attribute (NULL: none). */
-static inline void tiny_node(tiny_onnx *o, const char *op, const char *const in[3], const char *out, const char *attr,
-                             int count, const int64_t *values)
+/* count 0: one integer, *values; else a list; text: a text instead. */
+typedef struct tiny_attr {
+    const char *name;
+    int count;
+    const int64_t *values;
+    const char *text;
+} tiny_attr;
+
+/* A node with up to 3 inputs (NULL: none) and `attrs` attributes. */
+static inline void tiny_node_with(tiny_onnx *o, const char *op, const char *const in[3], const char *out, int attrs,
+                                  const tiny_attr *attr)
 {
+    enum { INT = 2, STRING = 3, INTS = 7 };
     fw_buf n = {0};
     for (int i = 0; i < 3; i++)
         if (in[i]) pb_text(&n, 1, in[i]);
     pb_text(&n, 2, out);
     pb_text(&n, 4, op);
-    if (attr) {
+    for (int k = 0; k < attrs; k++) {
         fw_buf a = {0};
-        pb_text(&a, 1, attr);
-        for (int i = 0; i < count; i++) pb_int(&a, 8, values[i]);
-        pb_int(&a, 20, 7);
+        pb_text(&a, 1, attr[k].name);
+        if (attr[k].text) pb_text(&a, 4, attr[k].text);
+        for (int i = 0; i < attr[k].count; i++) pb_int(&a, 8, attr[k].values[i]);
+        if (!attr[k].text && !attr[k].count) pb_int(&a, 3, *attr[k].values);
+        pb_int(&a, 20, attr[k].text ? STRING : attr[k].count ? INTS : INT);
         pb_message(&n, 5, &a);
     }
     pb_message(&o->graph, 1, &n);
+}
+
+/* The same with one list attribute (NULL: none). */
+static inline void tiny_node(tiny_onnx *o, const char *op, const char *const in[3], const char *out, const char *attr,
+                             int count, const int64_t *values)
+{
+    const tiny_attr a = {.name = attr, .count = count, .values = values};
+    tiny_node_with(o, op, in, out, attr ? 1 : 0, &a);
 }
 
 /* Write the file and give its SHA-256; frees the graph. False on any trouble. */
