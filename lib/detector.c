@@ -157,7 +157,11 @@ static int open_net(fw_runtime *rt, fw_detector *d, const fw_modeldesc *desc, in
 }
 
 /* fastnet where it can run this network on this CPU, else ONNX Runtime, which has opened the same file: its digest and
- * shapes are checked. In one run, taking turns, on a busy core, an input of 256 x 256: TIMES. */
+ * shapes are checked. One thread, an input of 256 x 256, taking turns, with other work in between: 1.6 ms instead of
+ * 2.1; of 1000 LFW photos all 1185 faces are the same, landmarks to 7e-5 pixels and scores to 3e-6. Never in bf16,
+ * which takes two thirds of that: 3 of those photos had a face more or less, and of two boxes on one face another was
+ * the better one often enough that landmarks moved by 2.6 pixels at the 99th percentile, and the embeddings' cosine
+ * fell to .979 at the first. */
 static void open_fast(fw_detector *d, const fw_modeldesc *desc)
 {
     const bool cpu = !d->opts.provider || !strcmp(d->opts.provider, "cpu");

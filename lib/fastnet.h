@@ -8,9 +8,13 @@
  * read from the same ONNX file that ONNX Runtime runs (lib/fastnet_read.c); the form that scripts/prepare_models.py
  * gives PReLU, x + relu(c x), is recognised and turned back.
  *
- * fp32 convolutions of 3 x 3 go by Winograd's algorithm (lib/fastnet_winograd.c): other roundings, 1e-6 of the largest
- * value. bf16 keeps weights and activations in 16 bits (8 of precision) and sums in fp32: half the time, and embeddings
- * whose cosine to the exact ones is above .9995.
+ * fp32 convolutions of 3 x 3 go by Winograd's algorithm (lib/fastnet_winograd.h), whose roundings are 4e-6 of the
+ * largest value. bf16 keeps weights and activations in 16 bits (8 of precision) and sums in fp32: half the time, and
+ * embeddings whose cosine to the exact ones is above .9995.
+ *
+ * Files: fastnet_read.c makes layers of the graph (fastnet_net.h), fastnet_prelu.c knows that form of PReLU,
+ * fastnet_layout.c lays a network out for a size of input, fastnet.c runs it, fastnet_kernels.c and fastnet_winograd.c
+ * compute.
  *
  *   fw_fastnet          the network; of no particular size; read-only, shared by all threads
  *   fw_fastnet_worker   activations of one thread, laid out for the size of its last input. Another size costs a new

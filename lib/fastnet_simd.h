@@ -9,6 +9,7 @@
 
 #include "fastnet_kernels.h"
 
+#if defined(__x86_64__)
 #include <immintrin.h>
 
 #define FW_AVX512 __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq")))
@@ -68,4 +69,5 @@ FW_INLINE __m512 fw_bias(const fw_finish *f, size_t c)
     return f->bias ? _mm512_loadu_ps(f->bias + c) : _mm512_setzero_ps();
 }
 
+#endif
 #endif
