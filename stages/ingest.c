@@ -32,16 +32,38 @@ typedef struct ingest {
     size_t slots;
     fw_shard_builder *builder;
     uint64_t records, fresh, changed, unreadable;
+    size_t batch; /* records of a tray */
+    bool ended;   /* the walk */
 } ingest;
 
-typedef struct tray {
-    char *path, *label;
+/* Several records: handing one over costs two threads a look at a lock, which for a small photo is more than its hash. */
+#define RECORDS   64
+#define IN_FLIGHT 1024 /* records read and not yet written: what a compressed source can go back to (lib/sequence.h) */
+
+typedef struct record {
+    size_t path, label; /* in the tray's text */
     uint64_t bytes;
     int64_t mtime;
     known *old;   /* the row that has this path now, NULL: new */
     bool hash_it; /* new, or touched since */
     fw_hash content;
+} record;
+
+typedef struct tray {
+    fw_buf text;
+    record record[RECORDS];
+    size_t n;
 } tray;
+
+static const char *path_of(const tray *t, const record *r)
+{
+    return t->text.data + r->path;
+}
+
+static const char *label_of(const tray *t, const record *r)
+{
+    return t->text.data + r->label;
+}
 
 static bool same_label(const fw_shard *sh, size_t row, const char *label)
 {
@@ -115,66 +137,86 @@ static bool untouched(const ingest *g, const known *k, const fw_record *r)
            ((const int64_t *)sh->mtime.data)[k->row] == r->mtime;
 }
 
+static void take_record(ingest *g, tray *t, const fw_record *from)
+{
+    record *r = &t->record[t->n++];
+    *r = (record){.path = t->text.len, .bytes = from->bytes, .mtime = from->mtime};
+    fw_buf_add(&t->text, from->path, strlen(from->path) + 1);
+    r->label = t->text.len;
+    fw_buf_add(&t->text, from->label, strlen(from->label) + 1);
+    r->old = claim(g, from->path, from->label);
+    r->hash_it = !r->old || !untouched(g, r->old, from);
+}
+
 static int read_tray(void *user, void *p, fw_err *e)
 {
     ingest *g = user;
     tray *t = p;
     fw_record r;
-    int got = fw_source_next(g->src, &r, e);
-    if (got <= 0) return got;
-    fw_free(t->path);
-    fw_free(t->label);
-    *t = (tray){.path = fw_strdup(r.path), .label = fw_strdup(r.label), .bytes = r.bytes, .mtime = r.mtime};
-    t->old = claim(g, t->path, t->label);
-    t->hash_it = !t->old || !untouched(g, t->old, &r);
-    return 1;
+    t->n = t->text.len = 0;
+    while (t->n < g->batch && !g->ended) {
+        int got = fw_source_next(g->src, &r, e);
+        if (got < 0) return -1;
+        g->ended = !got;
+        if (got) take_record(g, t, &r);
+    }
+    return t->n > 0;
 }
 
 static int work_tray(void *user, int worker, void *p, fw_err *e)
 {
     FW_UNUSED(worker);
-    FW_UNUSED(e);
     ingest *g = user;
     tray *t = p;
-    char *bytes = NULL;
-    size_t n;
-    if (!t->hash_it) return FW_OK;
-    /* unreadable or too large: content 0 0, and detect will say why */
-    if (!fw_source_read(g->src, t->path, g->run->conf->image_max_bytes, &bytes, &n, NULL))
-        t->content = fw_hash_bytes(bytes, n);
-    free(bytes);
+    for (size_t i = 0; i < t->n; i++) {
+        record *r = &t->record[i];
+        char *bytes = NULL;
+        size_t n;
+        if (!r->hash_it) continue;
+        /* unreadable or too large: content 0 0, and detect will say why */
+        if (!fw_source_read(g->src, path_of(t, r), g->run->conf->image_max_bytes, &bytes, &n, NULL))
+            r->content = fw_hash_bytes(bytes, n);
+        free(bytes);
+        FW_TRY(fw_check_stop(e));
+    }
     return FW_OK;
 }
 
 /* Is the record what its known row says, label included? Otherwise the row retires and the record is new. */
-static bool still_valid(const ingest *g, const tray *t)
+static bool still_valid(const ingest *g, const tray *t, const record *r)
 {
-    const fw_shard *sh = &g->shard[t->old->shard - 1];
-    if (!same_label(sh, t->old->row, t->label)) return false;
-    if (!t->hash_it) return true;
-    const uint64_t *h = (const uint64_t *)sh->hash.data + 2 * t->old->row;
-    return h[0] == t->content.hi && h[1] == t->content.lo;
+    const fw_shard *sh = &g->shard[r->old->shard - 1];
+    if (!same_label(sh, r->old->row, label_of(t, r))) return false;
+    if (!r->hash_it) return true;
+    const uint64_t *h = (const uint64_t *)sh->hash.data + 2 * r->old->row;
+    return h[0] == r->content.hi && h[1] == r->content.lo;
+}
+
+static int write_record(ingest *g, const tray *t, record *r, fw_err *e)
+{
+    if (r->old && still_valid(g, t, r)) {
+        r->old->seen = 1;
+        return FW_OK;
+    }
+    if (r->old) g->changed++;
+    if (r->old && !r->hash_it) { /* only the label changed: the content is known */
+        const uint64_t *h = (const uint64_t *)g->shard[r->old->shard - 1].hash.data + 2 * r->old->row;
+        r->content = (fw_hash){h[0], h[1]};
+    }
+    g->fresh++;
+    g->unreadable += !r->content.hi && !r->content.lo;
+    fw_shard_builder_add(g->builder, path_of(t, r), label_of(t, r), r->bytes, r->mtime, r->content);
+    if (fw_shard_builder_rows(g->builder) < g->run->store->shard_size) return FW_OK;
+    return fw_shard_builder_seal(g->builder, g->run->store, g->set, e);
 }
 
 static int write_tray(void *user, void *p, fw_err *e)
 {
     ingest *g = user;
     tray *t = p;
-    fw_progress_tick(++g->records);
-    if (t->old && still_valid(g, t)) {
-        t->old->seen = 1;
-        return FW_OK;
-    }
-    if (t->old) g->changed++;
-    if (t->old && !t->hash_it) { /* only the label changed: the content is known */
-        const uint64_t *h = (const uint64_t *)g->shard[t->old->shard - 1].hash.data + 2 * t->old->row;
-        t->content = (fw_hash){h[0], h[1]};
-    }
-    g->fresh++;
-    g->unreadable += !t->content.hi && !t->content.lo;
-    fw_shard_builder_add(g->builder, t->path, t->label, t->bytes, t->mtime, t->content);
-    if (fw_shard_builder_rows(g->builder) < g->run->store->shard_size) return FW_OK;
-    return fw_shard_builder_seal(g->builder, g->run->store, g->set, e);
+    for (size_t i = 0; i < t->n; i++) FW_TRY(write_record(g, t, &t->record[i], e));
+    fw_progress_tick(g->records += t->n);
+    return FW_OK;
 }
 
 typedef struct gone {
@@ -197,8 +239,9 @@ static bool row_is_gone(void *user, const fw_shard *sh, size_t row)
 
 static int walk(ingest *g, fw_err *e)
 {
-    size_t depth = (size_t)g->run->workers * 16 + 16;
+    size_t depth = 2 * (size_t)g->run->workers + 2;
     tray *trays = FW_ARRAY(tray, depth);
+    g->batch = depth * RECORDS <= IN_FLIGHT ? RECORDS : depth < IN_FLIGHT ? IN_FLIGHT / depth : 1;
     fw_progress_start(*g->set ? g->set : "ingest", "images", 0);
     int rc = fw_pipe_run(&(fw_pipe){.workers = g->run->workers,
                                     .depth = depth,
@@ -210,10 +253,7 @@ static int walk(ingest *g, fw_err *e)
                                     .write = write_tray},
                          e);
     fw_progress_end();
-    for (size_t i = 0; i < depth; i++) {
-        fw_free(trays[i].path);
-        fw_free(trays[i].label);
-    }
+    for (size_t i = 0; i < depth; i++) fw_buf_free(&trays[i].text);
     fw_free(trays);
     if (!rc && fw_shard_builder_rows(g->builder)) rc = fw_shard_builder_seal(g->builder, g->run->store, g->set, e);
     return rc;
