@@ -16,16 +16,21 @@ struct fw_archive {
     struct archive *a;
     int fd;
     char *path;
-    uint64_t from; /* where reading began */
-    locale_t utf8; /* libarchive converts names by the locale; in "C" it would lose all but ASCII */
+    fw_archive_kind kind;
+    uint64_t from;   /* where reading began */
+    uint64_t expect; /* bytes of the next read, 0: as many as there is room for */
+    uint64_t claim;  /* of the member's header about its size */
+    locale_t utf8;   /* libarchive converts names by the locale; in "C" it would lose all but ASCII */
     char block[BLOCK];
 };
 
 static la_ssize_t read_block(struct archive *a, void *user, const void **block)
 {
     fw_archive *f = user;
+    size_t want = f->expect && f->expect < BLOCK ? (size_t)f->expect : BLOCK;
     ssize_t n;
-    do n = read(f->fd, f->block, BLOCK);
+    f->expect = 0;
+    do n = read(f->fd, f->block, want);
     while (n < 0 && errno == EINTR);
     if (n < 0) archive_set_error(a, errno, "read failed");
     *block = f->block;
@@ -42,8 +47,9 @@ static la_int64_t skip_bytes(struct archive *a, void *user, la_int64_t n)
     return lseek(f->fd, to, SEEK_SET) == to ? to - at : 0;
 }
 
-static int setup(fw_archive *f, fw_archive_kind kind)
+static int setup(fw_archive *f)
 {
+    const fw_archive_kind kind = f->kind;
     f->a = archive_read_new();
     if (!f->a) return ARCHIVE_FATAL;
     if (kind == FW_ARCHIVE_ZIP)
@@ -76,6 +82,7 @@ fw_archive *fw_archive_open(const char *path, fw_archive_kind kind, uint64_t off
 {
     fw_archive *f = FW_NEW(fw_archive);
     f->path = fw_strdup(path);
+    f->kind = kind;
     f->from = offset;
     f->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -83,7 +90,7 @@ fw_archive *fw_archive_open(const char *path, fw_archive_kind kind, uint64_t off
         fw_fail_errno(e, "open '%s'", path);
     else if (offset && lseek(f->fd, (off_t)offset, SEEK_SET) != (off_t)offset)
         fw_fail_errno(e, "seek in '%s'", path);
-    else if (setup(f, kind) != ARCHIVE_OK)
+    else if (setup(f) != ARCHIVE_OK)
         failed(f, e);
     else if (kind == FW_ARCHIVE_RAW) {
         fw_member m;
@@ -94,6 +101,16 @@ fw_archive *fw_archive_open(const char *path, fw_archive_kind kind, uint64_t off
     return NULL;
 }
 
+int fw_archive_restart(fw_archive *f, uint64_t offset, uint64_t expect, fw_err *e)
+{
+    archive_read_free(f->a);
+    f->a = NULL;
+    f->from = offset;
+    f->expect = expect;
+    if (lseek(f->fd, (off_t)offset, SEEK_SET) != (off_t)offset) return fw_fail_errno(e, "seek in '%s'", f->path);
+    return setup(f) == ARCHIVE_OK ? FW_OK : failed(f, e);
+}
+
 void fw_archive_close(fw_archive *f)
 {
     if (!f) return;
@@ -102,6 +119,20 @@ void fw_archive_close(fw_archive *f)
     if (f->utf8) freelocale(f->utf8);
     fw_free(f->path);
     fw_free(f);
+}
+
+/* How a member of a zip is compressed. LZMA, xz and PPMd may ask for gigabytes before the first byte comes, even to be
+ * passed over; nobody compresses photos with them. */
+static int check_method(fw_archive *f, fw_member *m, fw_err *e)
+{
+    const char *name = f->kind == FW_ARCHIVE_ZIP ? archive_format_name(f->a) : NULL; /* "ZIP 2.0 (deflation)" */
+    if (!name) return FW_OK;
+    m->packed = !strstr(name, "(uncompressed)");
+    if (!strstr(name, "(lzma") && !strstr(name, "(xz") && !strstr(name, "(ppmd")) return FW_OK;
+    return fw_fail(e, FW_EFAIL,
+                   "read archive '%s' near offset %llu: a member compressed as %s; stored, deflate and bzip2 "
+                   "are read",
+                   f->path, (unsigned long long)m->offset, name);
 }
 
 int fw_archive_next(fw_archive *f, fw_member *m, fw_err *e)
@@ -118,9 +149,10 @@ int fw_archive_next(fw_archive *f, fw_member *m, fw_err *e)
         m->file = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry);
         m->offset = f->from + (uint64_t)archive_read_header_position(f->a);
         int64_t n = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : 0;
-        m->bytes = n > 0 ? (uint64_t)n : 0;
+        m->bytes = f->claim = n > 0 ? (uint64_t)n : 0;
     }
     if (before) uselocale(before);
+    if ((rc == ARCHIVE_OK || rc == ARCHIVE_WARN) && check_method(f, m, e)) return -1;
     if (rc == ARCHIVE_EOF) return 0;
     return rc == ARCHIVE_OK || rc == ARCHIVE_WARN ? 1 : (failed(f, e), -1);
 }
@@ -140,9 +172,10 @@ int fw_archive_stream(fw_archive *f, void *to, size_t n, size_t *got, fw_err *e)
 
 int fw_archive_read(fw_archive *f, size_t max, char **bytes, size_t *n, fw_err *e)
 {
-    size_t len = 0, cap = 1 << 14, got;
+    /* grows with what really comes: the size in a header is only a claim, which is believed up to a megabyte */
+    size_t len = 0, cap = f->claim && f->claim < 1 << 20 ? (size_t)f->claim + 1 : 1 << 14, got;
     char *all = NULL;
-    for (;;) { /* grows with what really comes: the size in a header is only a claim */
+    for (;;) {
         char *grown = realloc(all, cap + 1);
         if (!grown) return free(all), fw_fail(e, FW_EAGAIN, "read '%s': out of memory", f->path);
         all = grown;

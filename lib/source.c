@@ -97,6 +97,17 @@ int fw_source_next(fw_source *s, fw_record *r, fw_err *e)
     return got;
 }
 
+void fw_source_along(fw_source *s)
+{
+    s->along = true;
+    if (s->format->along) s->format->along(s);
+}
+
+bool fw_source_take(fw_source *s, char **bytes, size_t *n)
+{
+    return s->along && s->format->take && s->format->take(s, bytes, n);
+}
+
 void fw_source_skipped(const fw_source *s, uint64_t *files, uint64_t *links)
 {
     *files = s->skipped_files;

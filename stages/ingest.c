@@ -36,9 +36,12 @@ typedef struct ingest {
     bool ended;   /* the walk */
 } ingest;
 
-/* Several records: handing one over costs two threads a look at a lock, which for a small photo is more than its hash. */
+/* Several records: handing one over costs two threads a look at a lock, which for a small photo is more than its hash.
+ */
 #define RECORDS   64
-#define IN_FLIGHT 1024 /* records read and not yet written: what a compressed source can go back to (lib/sequence.h) */
+#define HELD_MAX  ((size_t)1 << 20) /* bytes read along after which a tray is full: 2 MB a tray at most */
+#define IN_FLIGHT 1024 /* records read and not yet written: what a compressed source can go back to (lib/sequence.h)   \
+                        */
 
 typedef struct record {
     size_t path, label; /* in the tray's text */
@@ -46,13 +49,15 @@ typedef struct record {
     int64_t mtime;
     known *old;   /* the row that has this path now, NULL: new */
     bool hash_it; /* new, or touched since */
+    char *data;   /* what the walk read along; NULL: to be read */
+    size_t size;
     fw_hash content;
 } record;
 
 typedef struct tray {
     fw_buf text;
     record record[RECORDS];
-    size_t n;
+    size_t n, held; /* bytes of data */
 } tray;
 
 static const char *path_of(const tray *t, const record *r)
@@ -115,6 +120,8 @@ static void build_table(ingest *g)
     for (g->slots = 1024; g->slots < 2 * rows; g->slots *= 2) {
     }
     g->table = FW_ARRAY(known, g->slots);
+    /* of a known set most records are only looked at */
+    if (!rows) fw_source_along(g->src);
     for (size_t i = 0; i < g->shards; i++) {
         const fw_shard *sh = &g->shard[i];
         if (strcmp(sh->set, g->set)) continue;
@@ -146,6 +153,16 @@ static void take_record(ingest *g, tray *t, const fw_record *from)
     fw_buf_add(&t->text, from->label, strlen(from->label) + 1);
     r->old = claim(g, from->path, from->label);
     r->hash_it = !r->old || !untouched(g, r->old, from);
+    if (r->hash_it && fw_source_take(g->src, &r->data, &r->size)) t->held += r->size;
+}
+
+static void empty_tray(tray *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        free(t->record[i].data);
+        t->record[i].data = NULL;
+    }
+    t->n = t->held = t->text.len = 0;
 }
 
 static int read_tray(void *user, void *p, fw_err *e)
@@ -153,8 +170,8 @@ static int read_tray(void *user, void *p, fw_err *e)
     ingest *g = user;
     tray *t = p;
     fw_record r;
-    t->n = t->text.len = 0;
-    while (t->n < g->batch && !g->ended) {
+    empty_tray(t);
+    while (t->n < g->batch && t->held < HELD_MAX && !g->ended) {
         int got = fw_source_next(g->src, &r, e);
         if (got < 0) return -1;
         g->ended = !got;
@@ -170,13 +187,13 @@ static int work_tray(void *user, int worker, void *p, fw_err *e)
     tray *t = p;
     for (size_t i = 0; i < t->n; i++) {
         record *r = &t->record[i];
-        char *bytes = NULL;
-        size_t n;
+        const size_t max = g->run->conf->image_max_bytes;
         if (!r->hash_it) continue;
         /* unreadable or too large: content 0 0, and detect will say why */
-        if (!fw_source_read(g->src, path_of(t, r), g->run->conf->image_max_bytes, &bytes, &n, NULL))
-            r->content = fw_hash_bytes(bytes, n);
-        free(bytes);
+        if (r->data ? r->size <= max : !fw_source_read(g->src, path_of(t, r), max, &r->data, &r->size, NULL))
+            r->content = fw_hash_bytes(r->data, r->size);
+        free(r->data);
+        r->data = NULL;
         FW_TRY(fw_check_stop(e));
     }
     return FW_OK;
@@ -253,7 +270,10 @@ static int walk(ingest *g, fw_err *e)
                                     .write = write_tray},
                          e);
     fw_progress_end();
-    for (size_t i = 0; i < depth; i++) fw_buf_free(&trays[i].text);
+    for (size_t i = 0; i < depth; i++) {
+        empty_tray(&trays[i]);
+        fw_buf_free(&trays[i].text);
+    }
     fw_free(trays);
     if (!rc && fw_shard_builder_rows(g->builder)) rc = fw_shard_builder_seal(g->builder, g->run->store, g->set, e);
     return rc;

@@ -16,8 +16,9 @@
  *   list     list         a TSV whose keys it names          -                   4: as one of several, n=list:FILE
  *
  * The walk must end, and every key that it gives, and a few that it does not, must be readable or fail with a message;
- * what a key gives must be the same in a second source that never walked. A walk that names more than 200 records is
- * cut: small inputs cannot hold so many, compressed ones can. Start from the seeds of tests/fuzz/seeds.py.
+ * what a key gives must be the same in a second source that never walked, and in a third that reads along. A walk that
+ * names more than 200 records is cut: small inputs cannot hold so many, compressed ones can. Start from the seeds of
+ * tests/fuzz/seeds.py.
  */
 #include "lib/log.h"
 #include "lib/source.h"
@@ -121,6 +122,21 @@ static void read_both(const fw_source *walked, const fw_source *fresh, const cha
     if (rb == FW_OK) free(b);
 }
 
+/* A walk that reads along gives the same records, and bytes that are the same where it has some. */
+static void walk_along(fw_source *along, const fw_source *s, const fw_record *want)
+{
+    fw_record r;
+    fw_err e = {0};
+    char *a = NULL, *b = NULL;
+    size_t an = 0, bn = 0;
+    CHECK(fw_source_next(along, &r, &e) == 1);
+    CHECK(!strcmp(r.path, want->path) && !strcmp(r.label, want->label) && r.bytes == want->bytes);
+    if (!fw_source_take(along, &a, &an)) return;
+    CHECK(fw_source_read(s, r.path, MAX, &b, &bn, NULL) == FW_OK && an == bn && !memcmp(a, b, an));
+    free(a);
+    free(b);
+}
+
 static void ask_about(const fw_source *s, const char *key)
 {
     uint64_t bytes;
@@ -135,15 +151,18 @@ static void ask_about(const fw_source *s, const char *key)
 static void exercise(const char *spec, const fw_source_opts *o)
 {
     fw_err e = {0}, ef = {0};
-    fw_source *s = fw_source_open(spec, o, &e), *fresh = fw_source_open(spec, o, &ef);
+    fw_source *s = fw_source_open(spec, o, &e), *fresh = fw_source_open(spec, o, &ef), *along;
     CHECK(!s == !fresh);
     CHECK(!s == (e.code != 0));
     if (!s) return;
+    CHECK((along = fw_source_open(spec, o, &(fw_err){0})));
+    fw_source_along(along);
     static const char *const odd[] = {"", "0", "1", "2", "4294967296", "-1", "x", "a/1.jpg", "n/1"};
     fw_record r;
     int got = 0;
     for (int i = 0; i < 200 && (got = fw_source_next(s, &r, &e)) > 0; i++) {
         char *key = strdup(r.path);
+        walk_along(along, s, &r);
         read_both(s, fresh, key);
         if (i < 20) ask_about(s, key);
         free(key);
@@ -152,6 +171,7 @@ static void exercise(const char *spec, const fw_source_opts *o)
     for (size_t i = 0; i < FW_COUNT(odd); i++) read_both(s, fresh, odd[i]);
     fw_source_close(s);
     fw_source_close(fresh);
+    fw_source_close(along);
 }
 
 /* How a source of these files is named. */
