@@ -12,6 +12,8 @@
 
 #define BLOCK 65536 /* one read: most aligned crops (5..20 KB) come with their header in one */
 
+#define RETRIES 1000 /* damaged headers one after the other that are stepped over */
+
 struct fw_archive {
     struct archive *a;
     int fd;
@@ -52,11 +54,14 @@ static int setup(fw_archive *f)
     const fw_archive_kind kind = f->kind;
     f->a = archive_read_new();
     if (!f->a) return ARCHIVE_FATAL;
-    if (kind == FW_ARCHIVE_ZIP)
-        archive_read_support_format_zip_streamable(f->a);
+    if (kind == FW_ARCHIVE_ZIP) archive_read_support_format_zip_streamable(f->a);
+    /* In the midst of an archive its kind is known. Guessing it again from one header may fail: the walk steps over
+     * bytes between members, and over fields, with which no archive begins. */
+    if (f->from && kind != FW_ARCHIVE_RAW)
+        archive_read_set_format(f->a, kind == FW_ARCHIVE_ZIP ? ARCHIVE_FORMAT_ZIP : ARCHIVE_FORMAT_TAR);
     else if (kind == FW_ARCHIVE_TAR)
         archive_read_support_format_tar(f->a);
-    else
+    else if (kind == FW_ARCHIVE_RAW)
         archive_read_support_format_raw(f->a), archive_read_support_format_empty(f->a);
     if (kind != FW_ARCHIVE_ZIP && !f->from) {
         archive_read_support_filter_gzip(f->a);
@@ -139,9 +144,9 @@ int fw_archive_next(fw_archive *f, fw_member *m, fw_err *e)
 {
     struct archive_entry *entry;
     locale_t before = f->utf8 ? uselocale(f->utf8) : (locale_t)0;
-    int rc;
+    int rc, tries = 0;
     do rc = archive_read_next_header(f->a, &entry);
-    while (rc == ARCHIVE_RETRY);
+    while (rc == ARCHIVE_RETRY && ++tries < RETRIES);
     *m = (fw_member){.path = ""};
     if (rc == ARCHIVE_OK || rc == ARCHIVE_WARN) {
         const char *path = archive_entry_pathname(entry);
@@ -162,8 +167,8 @@ int fw_archive_stream(fw_archive *f, void *to, size_t n, size_t *got, fw_err *e)
     *got = 0;
     while (*got < n) {
         la_ssize_t r = archive_read_data(f->a, (char *)to + *got, n - *got);
-        if (r == ARCHIVE_RETRY) continue;
-        if (r < 0) return failed(f, e);
+        if (r < 0)
+            return failed(f, e); /* "retry" too: a sparse file whose pieces are out of order would do so for ever */
         if (!r) break;
         *got += (size_t)r;
     }
