@@ -98,7 +98,7 @@ for data in made("zip").values():
 # ---- TSV ----------------------------------------------------------------------------------------------------------------------
 
 for name, data in made("tsv").items():
-    if len(data) < 8000:
+    if len(data) < 8000 and not name.startswith(("big", "zeros", "cut")):  # 300 rows: slow, and no more to see than in three
         files("tsv", data)
         files("tsv", data, options=4)
 text = b"ann\tk1\tYQ==\tx\nbob\tk2\tYmI=\r\n\n\\x09\tk\\\\3\tY2Nj\nann\tk1\t%%\n"
@@ -168,6 +168,7 @@ seed("onnx", network((5, pb((1, -1), (2, 1), (8, "negative"), (9, b"1234")))))
 seed("onnx", network((5, pb((1, 4), (2, 1), (8, "outside"), (13, pb((1, "location"), (2, "/etc/passwd"))), (14, 1)))))
 seed("onnx", network((5, pb((1, 3), (2, 10), (8, "half"), (9, b"123456")))))
 seed("onnx", network()[:100])
+seed("onnx", pb((7, pb((5, pb((2, 1))))), (7, pb((1, pb((2, "y"), (4, "Relu"))), (5, pb((8, "w"))), (11, pb((1, "x"))), (12, pb((1, "y")))))))  # two graphs
 deep = pb((1, pb((1, "y"), (2, "z"), (4, "If"))))
 for _ in range(20):
     deep = pb((1, pb((2, "z"), (4, "If"), (5, pb((1, "then_branch"), (6, deep))))))
