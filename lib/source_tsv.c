@@ -159,6 +159,7 @@ static void join_key(const tsv *t, line *l, fw_buf *part)
 static int next_line(const tsv *t, flow *f, line *l, fw_err *e)
 {
     fw_buf part[COLUMN_MAX] = {0};
+    const char *limit = NULL; /* where the line ends, or the chunk */
     int column = 1;
     bool ended = false;
     l->image = l->label.len = 0;
@@ -166,10 +167,15 @@ static int next_line(const tsv *t, flow *f, line *l, fw_err *e)
     l->raw.len = 0;
     l->start = f->at + f->from;
     for (;;) {
-        if (f->from == f->end && refill(f, e)) break;
-        if (f->from == f->end) break;
-        char *begin = f->chunk + f->from, *stop = f->chunk + f->end, *p = begin;
-        while (p < stop && *p != '\t' && *p != '\n') p++;
+        if (f->from == f->end) {
+            if (refill(f, e) || f->from == f->end) break;
+            limit = NULL;
+        }
+        const char *begin = f->chunk + f->from, *stop = f->chunk + f->end;
+        if (!limit) limit = memchr(begin, '\n', (size_t)(stop - begin));
+        if (!limit) limit = stop;
+        const char *p = memchr(begin, '\t', (size_t)(limit - begin));
+        if (!p) p = limit;
         take_bytes(t, l, part, column, begin, (size_t)(p - begin));
         if (l->keep) keep_bytes(l, begin, (size_t)(p - begin) + (p < stop));
         f->from += (size_t)(p - begin) + (p < stop);

@@ -154,6 +154,22 @@ static void odd_members(void **state)
     scratch_done(dir);
 }
 
+/* What is compressed by itself is left to the caller's threads. */
+static void reading_along(void **state)
+{
+    FW_UNUSED(state);
+    char *dir = made_by_python("tar"), *zips = made_by_python("zip");
+    reads_along("tar", dir, "people.tar", 13);
+    reads_along("tar", dir, "people.tar.gz", 13);
+    reads_along("tar", dir, "wds-*.tar", 9);
+    reads_along("tar", dir, "wdz-*.tar.gz", 9);
+    reads_along("tar", dir, "oddmode.tar", 2);
+    reads_along("zip", zips, "stored.zip", 13);
+    reads_along("zip", zips, "deflated.zip", 0);
+    scratch_done(dir);
+    scratch_done(zips);
+}
+
 typedef struct reader {
     const fw_source *s;
     int first;
@@ -234,8 +250,9 @@ static void damaged_archives(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(folders_of_people), cmocka_unit_test(zips),    cmocka_unit_test(webdataset),
-        cmocka_unit_test(odd_members),       cmocka_unit_test(threads), cmocka_unit_test(damaged_archives),
+        cmocka_unit_test(folders_of_people), cmocka_unit_test(zips),        cmocka_unit_test(webdataset),
+        cmocka_unit_test(reading_along),     cmocka_unit_test(odd_members), cmocka_unit_test(threads),
+        cmocka_unit_test(damaged_archives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

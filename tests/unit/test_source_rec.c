@@ -91,6 +91,20 @@ static void records_in_parts(void **state)
     scratch_done(dir);
 }
 
+static void reading_along(void **state)
+{
+    FW_UNUSED(state);
+    char *dir = made_by_python("rec"), *bad = made_by_python("badrec");
+    reads_along("rec", dir, "train.rec", 9);
+    reads_along("rec", dir, "parts.rec", 4);
+    reads_along("rec", dir, "gaps.rec", 4);
+    reads_along("rec", dir, "big.rec", 2);
+    reads_along("rec", bad, "truncated.rec", 1);
+    reads_along("rec", bad, "outside.rec", 1);
+    scratch_done(dir);
+    scratch_done(bad);
+}
+
 static void past_four_gigabytes(void **state)
 {
     FW_UNUSED(state);
@@ -173,6 +187,7 @@ int main(void)
         cmocka_unit_test(without_an_index),
         cmocka_unit_test(odd_numbers_and_labels),
         cmocka_unit_test(records_in_parts),
+        cmocka_unit_test(reading_along),
         cmocka_unit_test(past_four_gigabytes),
         cmocka_unit_test(what_cannot_be_opened),
         cmocka_unit_test(bad_records),

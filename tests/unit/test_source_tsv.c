@@ -152,6 +152,16 @@ static void lines_across_chunks(void **state)
     scratch_done(dir);
 }
 
+static void reading_along(void **state)
+{
+    FW_UNUSED(state);
+    char *dir = made_by_python("tsv");
+    reads_along("tsv", dir, "big.tsv.gz", 300);
+    reads_along("tsv", dir, "celeb.tsv.gz", 9);
+    reads_along("tsv", dir, "celeb.tsv", 0); /* decoded by the caller's threads */
+    scratch_done(dir);
+}
+
 static void base64(void **state)
 {
     FW_UNUSED(state);
@@ -182,9 +192,9 @@ static void base64(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(msceleb),   cmocka_unit_test(key_columns),
-        cmocka_unit_test(odd_lines), cmocka_unit_test(lines_across_chunks),
-        cmocka_unit_test(base64),
+        cmocka_unit_test(msceleb),       cmocka_unit_test(key_columns),
+        cmocka_unit_test(odd_lines),     cmocka_unit_test(lines_across_chunks),
+        cmocka_unit_test(reading_along), cmocka_unit_test(base64),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
