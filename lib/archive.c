@@ -23,7 +23,7 @@ struct fw_archive {
     uint64_t expect; /* bytes of the next read, 0: as many as there is room for */
     uint64_t claim;  /* of the member's header about its size */
     locale_t utf8;   /* libarchive converts names by the locale; in "C" it would lose all but ASCII */
-    char block[BLOCK];
+    char *block;
 };
 
 static la_ssize_t read_block(struct archive *a, void *user, const void **block)
@@ -87,6 +87,7 @@ fw_archive *fw_archive_open(const char *path, fw_archive_kind kind, uint64_t off
 {
     fw_archive *f = FW_NEW(fw_archive);
     f->path = fw_strdup(path);
+    f->block = fw_realloc(NULL, BLOCK, 1); /* not zeroed: single members are opened by the million */
     f->kind = kind;
     f->from = offset;
     f->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
@@ -122,6 +123,7 @@ void fw_archive_close(fw_archive *f)
     archive_read_free(f->a);
     if (f->fd >= 0) close(f->fd);
     if (f->utf8) freelocale(f->utf8);
+    fw_free(f->block);
     fw_free(f->path);
     fw_free(f);
 }

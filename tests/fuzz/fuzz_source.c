@@ -23,6 +23,7 @@
 #include "lib/log.h"
 #include "lib/source.h"
 
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         if (!strcmp(readers[i].name, name + 1)) reader = &readers[i];
     if (!reader) fprintf(stderr, "run me as fuzz_rec, fuzz_tar ... (see fuzz_source.c)\n"), exit(2);
     fw_log_level(FW_ERROR);
+    newlocale(LC_CTYPE_MASK, "C.UTF-8",
+              (locale_t)0); /* kept, so that every archive does not read it from the disk again */
     return 0;
 }
 
@@ -155,7 +158,7 @@ static void exercise(const char *spec, const fw_source_opts *o)
     if (!s) return;
     CHECK((along = fw_source_open(spec, o, &(fw_err){0})));
     fw_source_along(along);
-    static const char *const odd[] = {"", "0", "1", "2", "4294967296", "-1", "x", "a/1.jpg", "n/1"};
+    static const char *const odd[] = {"", "1", "4294967296", "-1", "n/1"};
     fw_record r;
     int got = 0;
     for (int i = 0; i < 200 && (got = fw_source_next(s, &r, &e)) > 0; i++) {
