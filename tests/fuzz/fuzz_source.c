@@ -49,6 +49,7 @@ static const struct reader {
                {"tsv", ".tsv", NULL, NULL},        {"bin", ".bin", NULL, NULL},       {"npy", ".npy", ".txt", NULL},
                {"feat", ".bin", ".meta", NULL},    {"list", ".lst", ".tsv", NULL}};
 static const struct reader *reader;
+static locale_t kept; /* so that every archive does not read it from the disk again */
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
@@ -58,8 +59,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
         if (!strcmp(readers[i].name, name + 1)) reader = &readers[i];
     if (!reader) fprintf(stderr, "run me as fuzz_rec, fuzz_tar ... (see fuzz_source.c)\n"), exit(2);
     fw_log_level(FW_ERROR);
-    newlocale(LC_CTYPE_MASK, "C.UTF-8",
-              (locale_t)0); /* kept, so that every archive does not read it from the disk again */
+    kept = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     return 0;
 }
 
