@@ -219,8 +219,9 @@ bool fw_key_number(const char *key, uint64_t *out)
 {
     uint64_t v = 0;
     size_t n = strspn(key, "0123456789");
-    if (!n || n > 19 || key[n] || (key[0] == '0' && n > 1)) return false; /* 19 digits cannot overflow */
-    for (size_t i = 0; i < n; i++) v = v * 10 + (uint64_t)(key[i] - '0');
+    if (!n || key[n] || (key[0] == '0' && n > 1)) return false;
+    for (size_t i = 0; i < n; i++)
+        if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t)(key[i] - '0'), &v)) return false;
     *out = v;
     return true;
 }

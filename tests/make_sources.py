@@ -63,6 +63,7 @@ def make_rec(d):
     write_rec(d, "train", face_set(9, 3))
     write_rec(d, "noidx", face_set(9, 3), idx=False)
     write_rec(d, "sameids", [(0, 1.0, image(0)), (0, 1.0, image(1)), (0, 2.0, image(2))], idx=False)
+    write_rec(d, "bigids", [((1 << 64) - 1, 1.0, image(0)), (10**19, 2.0, image(1))], idx=False)
     write_rec(d, "gaps", [(5, [7.0, 1.5, 2.5], image(0)), (17, 8.0, image(1)), (9, 0.25, image(2)), (100, float("nan"), image(3))])
     tricky = [MAGIC, b"abcd" + MAGIC * 3, b"a" + MAGIC + b"xyz" + MAGIC + b"end", MAGIC + b"abc"]
     write_rec(d, "parts", [(i, float(i), t) for i, t in enumerate(tricky)])

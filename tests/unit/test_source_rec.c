@@ -51,6 +51,12 @@ static void without_an_index(void **state)
     walks_as(s, "0|1|50 1|1|63 2|2|76 ");
     reads_image(s, "1", 1);
     fw_source_close(s);
+    s = open_in("rec", dir, "bigids.rec", NULL, &e); /* every 64-bit number is a key */
+    assert_non_null(s);
+    walks_as(s, "10000000000000000000|2|63 18446744073709551615|1|50 ");
+    reads_image(s, "18446744073709551615", 0);
+    read_fails(s, "18446744073709551616", 100, "no record");
+    fw_source_close(s);
     scratch_done(dir);
 }
 
