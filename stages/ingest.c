@@ -5,13 +5,14 @@
  * into the shard being built, which is sealed when it is full and at the end. Sealed shards are never changed, so an
  * interrupted ingest goes on behind the last sealed one, and the same records end up in the same shards.
  *
- * Memory: 24 bytes per known image for the table, plus one shard.
+ * Memory: 24 bytes per known image for the table, plus two shards' columns and a few megabytes of photos.
  */
 #include "../lib/file.h"
 #include "../lib/log.h"
 #include "../lib/pipe.h"
 #include "run.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,16 @@ typedef struct known {
     uint8_t claimed, seen; /* by the reader: some record is about it; by the writer: and it is as it was */
 } known;
 
+/* A full shard on its way to the disk, while the next one fills. One at a time, so that they appear in order. */
+typedef struct sealing {
+    pthread_t thread;
+    bool running;
+    fw_shard_builder *builder;
+    fw_store *store;
+    const char *set;
+    fw_err err;
+} sealing;
+
 typedef struct ingest {
     fw_run *run;
     const char *set;
@@ -31,6 +42,7 @@ typedef struct ingest {
     known *table;
     size_t slots;
     fw_shard_builder *builder;
+    sealing sealing;
     uint64_t records, fresh, changed, unreadable;
     size_t batch; /* records of a tray */
     bool ended;   /* the walk */
@@ -38,10 +50,11 @@ typedef struct ingest {
 
 /* Several records: handing one over costs two threads a look at a lock, which for a small photo is more than its hash.
  */
-#define RECORDS   64
-#define HELD_MAX  ((size_t)1 << 20) /* bytes read along after which a tray is full: 2 MB a tray at most */
-#define IN_FLIGHT 1024 /* records read and not yet written: what a compressed source can go back to (lib/sequence.h)   \
-                        */
+#define RECORDS  64
+#define HELD_MAX ((size_t)1 << 20) /* bytes read along after which a tray is full: 2 MB a tray at most */
+#define IN_FLIGHT                                                                                                      \
+    1024 /* records read and not yet written: what a compressed source can go back to (lib/sequence.h)                 \
+          */
 
 typedef struct record {
     size_t path, label; /* in the tray's text */
@@ -209,6 +222,34 @@ static bool still_valid(const ingest *g, const tray *t, const record *r)
     return h[0] == r->content.hi && h[1] == r->content.lo;
 }
 
+static void *seal(void *arg)
+{
+    sealing *s = arg;
+    fw_shard_builder_seal(s->builder, s->store, s->set, &s->err);
+    return NULL;
+}
+
+static int wait_for_seal(ingest *g, fw_err *e)
+{
+    sealing *s = &g->sealing;
+    if (s->running) pthread_join(s->thread, NULL);
+    s->running = false;
+    return s->err.code ? fw_fail(e, s->err.code, "%s", s->err.msg) : FW_OK;
+}
+
+/* Seal the shard that was built; the other builder, which is empty by then, takes the next one. */
+static int seal_next(ingest *g, fw_err *e)
+{
+    sealing *s = &g->sealing;
+    FW_TRY(wait_for_seal(g, e));
+    fw_shard_builder *full = g->builder;
+    g->builder = s->builder;
+    s->builder = full;
+    s->running = !pthread_create(&s->thread, NULL, seal, s);
+    if (!s->running) seal(s); /* no thread to be had: here, then */
+    return s->running ? FW_OK : wait_for_seal(g, e);
+}
+
 static int write_record(ingest *g, const tray *t, record *r, fw_err *e)
 {
     if (r->old && still_valid(g, t, r)) {
@@ -224,7 +265,7 @@ static int write_record(ingest *g, const tray *t, record *r, fw_err *e)
     g->unreadable += !r->content.hi && !r->content.lo;
     fw_shard_builder_add(g->builder, path_of(t, r), label_of(t, r), r->bytes, r->mtime, r->content);
     if (fw_shard_builder_rows(g->builder) < g->run->store->shard_size) return FW_OK;
-    return fw_shard_builder_seal(g->builder, g->run->store, g->set, e);
+    return seal_next(g, e);
 }
 
 static int write_tray(void *user, void *p, fw_err *e)
@@ -275,8 +316,9 @@ static int walk(ingest *g, fw_err *e)
         fw_buf_free(&trays[i].text);
     }
     fw_free(trays);
-    if (!rc && fw_shard_builder_rows(g->builder)) rc = fw_shard_builder_seal(g->builder, g->run->store, g->set, e);
-    return rc;
+    if (!rc && fw_shard_builder_rows(g->builder)) rc = seal_next(g, e);
+    int sealed = wait_for_seal(g, e); /* after an error too: what was begun is finished */
+    return rc ? rc : sealed;
 }
 
 static void tell(const ingest *g, uint64_t lost, double seconds)
@@ -309,6 +351,7 @@ static int check_source(const ingest *g, fw_err *e)
 int fw_ingest(fw_run *r, size_t set, fw_err *e)
 {
     ingest g = {.run = r, .set = r->set[set], .src = r->source[set], .builder = fw_shard_builder_new()};
+    g.sealing = (sealing){.builder = fw_shard_builder_new(), .store = r->store, .set = g.set};
     double start = fw_now();
     gone w = {.g = &g};
     g.shards = r->store->shards;
@@ -321,6 +364,7 @@ int fw_ingest(fw_run *r, size_t set, fw_err *e)
     if (!rc) tell(&g, w.count, fw_now() - start);
     if (!rc && !g.records) rc = fw_fail(e, FW_EUSAGE, "source '%s' holds no image", fw_source_spec(g.src));
     fw_shard_builder_free(g.builder);
+    fw_shard_builder_free(g.sealing.builder);
     fw_free(g.table);
     fw_free(g.shard);
     return rc;
