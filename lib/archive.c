@@ -130,11 +130,10 @@ void fw_archive_close(fw_archive *f)
 
 /* How a member of a zip is compressed. LZMA, xz and PPMd may ask for gigabytes before the first byte comes, even to be
  * passed over; nobody compresses photos with them. */
-static int check_method(fw_archive *f, fw_member *m, fw_err *e)
+static int check_method(const fw_archive *f, const fw_member *m, fw_err *e)
 {
     const char *name = f->kind == FW_ARCHIVE_ZIP ? archive_format_name(f->a) : NULL; /* "ZIP 2.0 (deflation)" */
     if (!name) return FW_OK;
-    m->packed = !strstr(name, "(uncompressed)");
     if (!strstr(name, "(lzma") && !strstr(name, "(xz") && !strstr(name, "(ppmd")) return FW_OK;
     return fw_fail(e, FW_EFAIL,
                    "read archive '%s' near offset %llu: a member compressed as %s; stored, deflate and bzip2 "

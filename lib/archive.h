@@ -20,7 +20,6 @@ typedef struct fw_member {
     bool file;        /* a regular file (not a folder, link or device) */
     uint64_t offset;  /* where to open again to read it first; meaningless when compressed */
     uint64_t bytes;   /* 0 when the header does not say (zip written to a pipe) */
-    bool packed;      /* compressed by itself (zip) */
 } fw_member;
 
 typedef struct fw_archive fw_archive;

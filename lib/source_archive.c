@@ -385,8 +385,9 @@ static void take_image(fw_source *s, const fw_member *m)
                   strlen(key) - strlen(member),
                   NULL,
                   0};
-    /* a member that is compressed by itself is better unpacked by one of several threads */
-    if (!s->along || m->packed || m->bytes > FW_ALONG_MAX || now->held > HELD_MAX) return;
+    /* zip: its members are compressed one by one, so the caller's threads unpack them; and where one is cut off, to
+     * have tried would end the walk, which steps over it */
+    if (!s->along || a->kind == FW_ARCHIVE_ZIP || m->bytes > FW_ALONG_MAX || now->held > HELD_MAX) return;
     if (!fw_archive_read(a->walk, FW_ALONG_MAX, &im->data, &im->n, NULL)) now->held += im->n;
 }
 
