@@ -34,7 +34,7 @@ OBJ := $(SRC:%.c=$B/%.o)
 LIBOBJ := $(LIBSRC:%.c=$B/%.o)
 UNIT := $(patsubst tests/unit/%.c,$B/tests/%,$(wildcard tests/unit/test_*.c))
 
-.PHONY: all browser demo fuzz test tests-built unit cli kill asan asan-run coverage coverage-run clean setup models install format bench bench-accuracy bench-identify \
+.PHONY: all browser demo fuzz fuzz-coverage test tests-built unit cli kill asan asan-run coverage coverage-run clean setup models install format bench bench-accuracy bench-identify \
 	check-layers check-format check-headers check-scripts
 all: $B/facewash
 
@@ -117,7 +117,8 @@ coverage-run: tests-built
 
 # ---- figures: ratios measured in one run; never part of the tests ----------------------------------------------------------
 # BENCH_ROWS=100000 is the size that the goals speak of; the defaults take a few minutes on two cores. FACEWASH_LFW: the LFW
-# folder, whose photos are then used instead of the demo's. BENCH_LIKE: embeddings (.npy) whose covariance k-NN data get.
+# folder, whose photos are then used instead of the demo's, and which ingest is timed on (BENCH_COLD=1, as root: with cold caches
+# too, which empties those of the whole machine). BENCH_LIKE: embeddings (.npy) whose covariance k-NN data get.
 BENCH_ROWS ?= 20000
 BENCH_PHOTOS ?= 100
 $B/bench: $(filter-out %/bench_identify.c,$(wildcard tests/bench/*.[ch])) $B/libfacewash.a
@@ -126,9 +127,9 @@ $B/bench: $(filter-out %/bench_identify.c,$(wildcard tests/bench/*.[ch])) $B/lib
 
 bench:
 	@scripts/setup.sh bench
-	@$(MAKE) --no-print-directory $B/bench
+	@$(MAKE) --no-print-directory $B/bench $B/facewash
 	@$(PY) tests/bench/bench.py --program $B/bench --rows $(BENCH_ROWS) --photos $(BENCH_PHOTOS) --cache "$(DEPS_DIR)" \
-		--lfw "$(FACEWASH_LFW)" --like "$(BENCH_LIKE)" --json $B/bench.json
+		--lfw "$(FACEWASH_LFW)" --like "$(BENCH_LIKE)" --facewash $B/facewash $(if $(BENCH_COLD),--cold) --json $B/bench.json
 
 # A search of a large gallery: what it costs and finds. Building the index takes minutes.
 BENCH_GALLERY ?= 1000000
@@ -164,37 +165,53 @@ install: $B/facewash.install
 	install -m 644 LICENSE NOTICE README.md $(share)/doc/facewash/
 
 # ---- fuzzing: every target of tests/fuzz with clang's libFuzzer, FUZZ_SECONDS each, one after the other -------------------------
-# FUZZ=decisions runs that one alone. clang 14 does not know gcc's name for F16C; the kernels that ask for it are not fuzzed. What was found lies in build-fuzz/crash-*; the corpus grows from run to run.
+# fuzz_source is one target per reader of a format. FUZZ="rec tar" runs those alone. What was found lies in build-fuzz/crash-*; the
+# corpus grows from run to run. `make fuzz-coverage` then prints the share of each reader's lines that its corpus reaches.
+# clang 14 does not know gcc's name for F16C; the kernels that ask for it are not fuzzed.
 FUZZ_SECONDS ?= 60
-FUZZ ?= $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_READERS := rec tar zip tsv bin npy feat list
+FUZZ ?= $(FUZZ_READERS) $(filter-out source,$(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c)))
 fuzz_image := -max_len=65536 -malloc_limit_mb=100
-fuzz_source := -max_len=8192 -malloc_limit_mb=300
 fuzz_decisions := -max_len=16384
 fuzz_review := -max_len=4096
+fuzz_tar := -max_len=24576 -malloc_limit_mb=300
+fuzz_else := -max_len=8192 -malloc_limit_mb=300
+FB ?= build-fuzz
+FUZZ_SAN := fuzzer,address,undefined
 
-build-fuzz/fuzz_%: tests/fuzz/fuzz_%.c build-fuzz/libfacewash.a
+$(FB)/fuzz_%: tests/fuzz/fuzz_%.c $(FB)/libfacewash.a
 	@echo "  CC $<"
-	$Qclang $(CPPFLAGS) -std=gnu11 -O1 -g -fopenmp -fsanitize=fuzzer,address,undefined -I. -o $@ $< build-fuzz/libfacewash.a $(LDLIBS)
+	$Qclang $(CPPFLAGS) -std=gnu11 -O1 -g -fopenmp -fsanitize=$(FUZZ_SAN) $(FUZZ_COV) -I. -o $@ $< $(FB)/libfacewash.a $(LDLIBS)
 
-build-fuzz/seeds:
-	@mkdir -p $@/image $@/source
+$(FUZZ_READERS:%=$(FB)/fuzz_%): $(FB)/fuzz_source
+	@ln -f $< $@
+
+build-fuzz/seeds: $(wildcard tests/fuzz/*.py) tests/fuzz/corpus.txt tests/make_sources.py tests/make_bad_images.py
+	@rm -rf $@
+	@mkdir -p $@/image
 	@$(PY) tests/make_bad_images.py $@/image
-	@$(PY) tests/fuzz/seeds.py $@/source
+	@$(PY) tests/fuzz/seeds.py $@
 	@$(PY) tests/fuzz/seeds_review.py $@
 
 fuzz: build-fuzz/seeds
 	@command -v clang >/dev/null || { echo "fuzz needs clang (apt-get install clang libomp-dev)"; exit 1; }
-	@CPPFLAGS="-D'__builtin_cpu_supports(x)=0'" $(MAKE) --no-print-directory B=build-fuzz CC=clang OPT=-O1 SAN=fuzzer-no-link,address,undefined build-fuzz/libfacewash.a
-	@$(MAKE) --no-print-directory $(FUZZ:%=build-fuzz/fuzz_%)
+	@CPPFLAGS="-D'__builtin_cpu_supports(x)=0'" CFLAGS="$(FUZZ_COV)" $(MAKE) --no-print-directory B=$(FB) CC=clang OPT=-O1 \
+		SAN=$(subst fuzzer,fuzzer-no-link,$(FUZZ_SAN)) $(FB)/libfacewash.a
+	@$(MAKE) --no-print-directory $(FUZZ:%=$(FB)/fuzz_%)
 	@for name in $(FUZZ); do mkdir -p build-fuzz/corpus/$$name; done
-	@$(foreach name,$(FUZZ),echo "fuzz_$(name): $(FUZZ_SECONDS) s" && (cd build-fuzz && ASAN_OPTIONS=detect_leaks=1 \
+	@$(if $(FUZZ_COV),,$(foreach name,$(FUZZ),echo "fuzz_$(name): $(FUZZ_SECONDS) s" && (cd $(FB) && ASAN_OPTIONS=detect_leaks=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 		./fuzz_$(name) -max_total_time=$(FUZZ_SECONDS) -timeout=20 -rss_limit_mb=4096 -print_final_stats=1 \
-		-verbosity=0 -close_fd_mask=1 $(fuzz_$(name)) corpus/$(name) seeds/$(name)) &&) true
+		-verbosity=0 -close_fd_mask=1 $(or $(fuzz_$(name)),$(fuzz_else)) corpus/$(name) seeds/$(name)) &&)) true
+
+# The same inputs through a build that counts lines.
+fuzz-coverage:
+	@$(MAKE) --no-print-directory fuzz FB=build-fuzz-cov FUZZ_SAN=fuzzer FUZZ_COV="-fprofile-instr-generate -fcoverage-mapping"
+	@tests/fuzz/coverage.sh build-fuzz-cov build-fuzz $(FUZZ)
 
 demo:
 	@scripts/demo.sh
 
 clean:
-	rm -rf build build-san build-cov build-fuzz
+	rm -rf build build-san build-cov build-fuzz build-fuzz-cov
 
 -include $(OBJ:.o=.d) $(UNIT:=.d)

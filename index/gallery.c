@@ -255,6 +255,7 @@ static int save(const char *dir, const char *name, fw_dtype type, int width, con
 {
     char *path = fw_format("%s/%s", dir, name);
     int rc = fw_column_save(path, type, width, rows, n, e);
+    if (!rc) rc = fw_fsync_path(path, e);
     fw_free(path);
     return rc;
 }

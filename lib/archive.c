@@ -12,20 +12,27 @@
 
 #define BLOCK 65536 /* one read: most aligned crops (5..20 KB) come with their header in one */
 
+#define RETRIES 1000 /* damaged headers one after the other that are stepped over */
+
 struct fw_archive {
     struct archive *a;
     int fd;
     char *path;
-    uint64_t from; /* where reading began */
-    locale_t utf8; /* libarchive converts names by the locale; in "C" it would lose all but ASCII */
-    char block[BLOCK];
+    fw_archive_kind kind;
+    uint64_t from;   /* where reading began */
+    uint64_t expect; /* bytes of the next read, 0: as many as there is room for */
+    uint64_t claim;  /* of the member's header about its size */
+    locale_t utf8;   /* libarchive converts names by the locale; in "C" it would lose all but ASCII */
+    char *block;
 };
 
 static la_ssize_t read_block(struct archive *a, void *user, const void **block)
 {
     fw_archive *f = user;
+    size_t want = f->expect && f->expect < BLOCK ? (size_t)f->expect : BLOCK;
     ssize_t n;
-    do n = read(f->fd, f->block, BLOCK);
+    f->expect = 0;
+    do n = read(f->fd, f->block, want);
     while (n < 0 && errno == EINTR);
     if (n < 0) archive_set_error(a, errno, "read failed");
     *block = f->block;
@@ -42,15 +49,19 @@ static la_int64_t skip_bytes(struct archive *a, void *user, la_int64_t n)
     return lseek(f->fd, to, SEEK_SET) == to ? to - at : 0;
 }
 
-static int setup(fw_archive *f, fw_archive_kind kind)
+static int setup(fw_archive *f)
 {
+    const fw_archive_kind kind = f->kind;
     f->a = archive_read_new();
     if (!f->a) return ARCHIVE_FATAL;
-    if (kind == FW_ARCHIVE_ZIP)
-        archive_read_support_format_zip_streamable(f->a);
+    if (kind == FW_ARCHIVE_ZIP) archive_read_support_format_zip_streamable(f->a);
+    /* In the midst of an archive its kind is known. Guessing it again from one header may fail: the walk steps over
+     * bytes between members, and over fields, with which no archive begins. */
+    if (f->from && kind != FW_ARCHIVE_RAW)
+        archive_read_set_format(f->a, kind == FW_ARCHIVE_ZIP ? ARCHIVE_FORMAT_ZIP : ARCHIVE_FORMAT_TAR);
     else if (kind == FW_ARCHIVE_TAR)
         archive_read_support_format_tar(f->a);
-    else
+    else if (kind == FW_ARCHIVE_RAW)
         archive_read_support_format_raw(f->a), archive_read_support_format_empty(f->a);
     if (kind != FW_ARCHIVE_ZIP && !f->from) {
         archive_read_support_filter_gzip(f->a);
@@ -76,6 +87,8 @@ fw_archive *fw_archive_open(const char *path, fw_archive_kind kind, uint64_t off
 {
     fw_archive *f = FW_NEW(fw_archive);
     f->path = fw_strdup(path);
+    f->block = fw_realloc(NULL, BLOCK, 1); /* not zeroed: single members are opened by the million */
+    f->kind = kind;
     f->from = offset;
     f->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     f->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -83,7 +96,7 @@ fw_archive *fw_archive_open(const char *path, fw_archive_kind kind, uint64_t off
         fw_fail_errno(e, "open '%s'", path);
     else if (offset && lseek(f->fd, (off_t)offset, SEEK_SET) != (off_t)offset)
         fw_fail_errno(e, "seek in '%s'", path);
-    else if (setup(f, kind) != ARCHIVE_OK)
+    else if (setup(f) != ARCHIVE_OK)
         failed(f, e);
     else if (kind == FW_ARCHIVE_RAW) {
         fw_member m;
@@ -94,23 +107,47 @@ fw_archive *fw_archive_open(const char *path, fw_archive_kind kind, uint64_t off
     return NULL;
 }
 
+int fw_archive_restart(fw_archive *f, uint64_t offset, uint64_t expect, fw_err *e)
+{
+    archive_read_free(f->a);
+    f->a = NULL;
+    f->from = offset;
+    f->expect = expect;
+    if (lseek(f->fd, (off_t)offset, SEEK_SET) != (off_t)offset) return fw_fail_errno(e, "seek in '%s'", f->path);
+    return setup(f) == ARCHIVE_OK ? FW_OK : failed(f, e);
+}
+
 void fw_archive_close(fw_archive *f)
 {
     if (!f) return;
     archive_read_free(f->a);
     if (f->fd >= 0) close(f->fd);
     if (f->utf8) freelocale(f->utf8);
+    fw_free(f->block);
     fw_free(f->path);
     fw_free(f);
+}
+
+/* How a member of a zip is compressed. LZMA, xz and PPMd may ask for gigabytes before the first byte comes, even to be
+ * passed over; nobody compresses photos with them. */
+static int check_method(const fw_archive *f, const fw_member *m, fw_err *e)
+{
+    const char *name = f->kind == FW_ARCHIVE_ZIP ? archive_format_name(f->a) : NULL; /* "ZIP 2.0 (deflation)" */
+    if (!name) return FW_OK;
+    if (!strstr(name, "(lzma") && !strstr(name, "(xz") && !strstr(name, "(ppmd")) return FW_OK;
+    return fw_fail(e, FW_EFAIL,
+                   "read archive '%s' near offset %llu: a member compressed as %s; stored, deflate and bzip2 "
+                   "are read",
+                   f->path, (unsigned long long)m->offset, name);
 }
 
 int fw_archive_next(fw_archive *f, fw_member *m, fw_err *e)
 {
     struct archive_entry *entry;
     locale_t before = f->utf8 ? uselocale(f->utf8) : (locale_t)0;
-    int rc;
+    int rc, tries = 0;
     do rc = archive_read_next_header(f->a, &entry);
-    while (rc == ARCHIVE_RETRY);
+    while (rc == ARCHIVE_RETRY && ++tries < RETRIES);
     *m = (fw_member){.path = ""};
     if (rc == ARCHIVE_OK || rc == ARCHIVE_WARN) {
         const char *path = archive_entry_pathname(entry);
@@ -118,9 +155,10 @@ int fw_archive_next(fw_archive *f, fw_member *m, fw_err *e)
         m->file = archive_entry_filetype(entry) == AE_IFREG && !archive_entry_hardlink(entry);
         m->offset = f->from + (uint64_t)archive_read_header_position(f->a);
         int64_t n = archive_entry_size_is_set(entry) ? archive_entry_size(entry) : 0;
-        m->bytes = n > 0 ? (uint64_t)n : 0;
+        m->bytes = f->claim = n > 0 ? (uint64_t)n : 0;
     }
     if (before) uselocale(before);
+    if ((rc == ARCHIVE_OK || rc == ARCHIVE_WARN) && check_method(f, m, e)) return -1;
     if (rc == ARCHIVE_EOF) return 0;
     return rc == ARCHIVE_OK || rc == ARCHIVE_WARN ? 1 : (failed(f, e), -1);
 }
@@ -130,8 +168,8 @@ int fw_archive_stream(fw_archive *f, void *to, size_t n, size_t *got, fw_err *e)
     *got = 0;
     while (*got < n) {
         la_ssize_t r = archive_read_data(f->a, (char *)to + *got, n - *got);
-        if (r == ARCHIVE_RETRY) continue;
-        if (r < 0) return failed(f, e);
+        if (r < 0)
+            return failed(f, e); /* "retry" too: a sparse file whose pieces are out of order would do so for ever */
         if (!r) break;
         *got += (size_t)r;
     }
@@ -140,9 +178,10 @@ int fw_archive_stream(fw_archive *f, void *to, size_t n, size_t *got, fw_err *e)
 
 int fw_archive_read(fw_archive *f, size_t max, char **bytes, size_t *n, fw_err *e)
 {
-    size_t len = 0, cap = 1 << 14, got;
+    /* grows with what really comes: the size in a header is only a claim, which is believed up to a megabyte */
+    size_t len = 0, cap = f->claim && f->claim < 1 << 20 ? (size_t)f->claim + 1 : 1 << 14, got;
     char *all = NULL;
-    for (;;) { /* grows with what really comes: the size in a header is only a claim */
+    for (;;) {
         char *grown = realloc(all, cap + 1);
         if (!grown) return free(all), fw_fail(e, FW_EAGAIN, "read '%s': out of memory", f->path);
         all = grown;

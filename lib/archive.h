@@ -11,7 +11,7 @@
 
 typedef enum {
     FW_ARCHIVE_TAR, /* ustar, pax, GNU; plain or gzip, bzip2, xz, zstd, lz4 */
-    FW_ARCHIVE_ZIP, /* by the local headers, as they follow each other */
+    FW_ARCHIVE_ZIP, /* by the local headers, as they follow each other; stored, deflate, bzip2 */
     FW_ARCHIVE_RAW  /* no members: the bytes of a file, decompressed */
 } fw_archive_kind;
 
@@ -26,6 +26,9 @@ typedef struct fw_archive fw_archive;
 /* Begin at `offset` of the file (0: its start). */
 fw_archive *fw_archive_open(const char *path, fw_archive_kind kind, uint64_t offset, fw_err *e);
 void fw_archive_close(fw_archive *a);
+/* Begin again at another place of the same file: much cheaper than to open it. `expect`: bytes that will be asked for,
+ * so that no more are read; 0: many. After an error the archive can only be closed, or begun again. */
+int fw_archive_restart(fw_archive *a, uint64_t offset, uint64_t expect, fw_err *e);
 /* 1: *m is the next member; 0: the end; -1: damaged, the message names file and offset. */
 int fw_archive_next(fw_archive *a, fw_member *m, fw_err *e);
 /* All bytes of the member that next gave, at most `max`; the caller frees *bytes. */

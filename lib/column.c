@@ -170,7 +170,6 @@ int fw_column_finish(fw_column_writer *w, fw_hash *digest, fw_err *e)
     memcpy(w->head.magic, MAGIC, sizeof MAGIC);
     if (!w->err.code && pwrite(w->fd, &w->head, HEADER, 0) != HEADER)
         fw_fail_errno(&w->err, "write column '%s'", w->path);
-    if (!w->err.code && fsync(w->fd)) fw_fail_errno(&w->err, "fsync column '%s'", w->path);
     if (close(w->fd)) fw_fail_errno(&w->err, "close column '%s'", w->path);
     fw_hash h = fw_hasher_finish(w->hash);
     if (digest) *digest = h;

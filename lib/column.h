@@ -38,7 +38,8 @@ bool fw_column_offsets_fit(const fw_column *off, size_t values, size_t rows);
 typedef struct fw_column_writer fw_column_writer;
 fw_column_writer *fw_column_create(const char *path, fw_dtype type, int width, fw_err *e);
 void fw_column_append(fw_column_writer *w, const void *rows, size_t count);
-/* Flush, header, fsync, close. `digest` (may be NULL) receives the hash of the values. */
+/* Flush, header, close; the commit of its folder brings it onto the disk (lib/store.h), or fw_fsync_path. `digest` (may
+ * be NULL) receives the hash of the values. */
 int fw_column_finish(fw_column_writer *w, fw_hash *digest, fw_err *e) FW_MUST_USE;
 void fw_column_abandon(fw_column_writer *w);
 /* create + append + finish */

@@ -148,13 +148,16 @@ int fw_onnx_read(const char *path, fw_onnx **out, fw_err *e)
     char *bytes;
     size_t n;
     fw_field f;
-    bool good = false;
+    bool good = false, seen = false;
     *out = NULL;
     FW_TRY(fw_file_read(path, MAX_FILE, &bytes, &n, e));
     fw_span s = {(const uint8_t *)bytes, (const uint8_t *)bytes + n, false};
     fw_onnx *g = FW_NEW(fw_onnx);
     while (fw_pb_next(&s, &f))
-        if (f.id == 7 && f.body.at && !g->nodes) good = read_graph(f.body, g);
+        if (f.id == 7 && f.body.at) {
+            good = !seen && read_graph(f.body, g); /* a second graph is no network that anybody writes */
+            seen = true;
+        }
     fw_free(bytes);
     if (good && !s.bad) {
         *out = g;

@@ -111,7 +111,24 @@ int fw_rec_info_at(const fw_rec_file *f, uint64_t at, fw_rec_info *out, fw_err *
     return parse_header(f, at, head + 8, p.bytes < n - 8 ? p.bytes : n - 8, p.bytes, out, e);
 }
 
-int fw_rec_image_at(const fw_rec_file *f, uint64_t at, size_t max, char **bytes, size_t *n, fw_err *e)
+/* A record in one part of which `guess` bytes hold all: *bytes is its body. False: it must be gathered. */
+static bool read_guessed(const fw_rec_file *f, uint64_t at, size_t guess, size_t max, char **bytes, size_t *n)
+{
+    fw_rec_part p = {0};
+    if (guess < 8 || at > f->size || guess > f->size - at) return false;
+    char *all = malloc(guess + 1);
+    bool got = all && !f->read(f->user, at, all, guess, NULL) &&
+               !parse_part(f, at, (const unsigned char *)all, &p, NULL) && !p.flag && p.bytes <= max &&
+               p.bytes <= guess - 8;
+    if (!got) return free(all), false;
+    memmove(all, all + 8, p.bytes);
+    all[p.bytes] = 0;
+    *bytes = all;
+    *n = p.bytes;
+    return true;
+}
+
+int fw_rec_image_at(const fw_rec_file *f, uint64_t at, size_t guess, size_t max, char **bytes, size_t *n, fw_err *e)
 {
     fw_rec_info info = {0};
     size_t len;
@@ -119,7 +136,7 @@ int fw_rec_image_at(const fw_rec_file *f, uint64_t at, size_t max, char **bytes,
     /* InsightFace writes at most two labels; 1 KB of them leaves room for attributes (boxes, landmarks, ages) */
     size_t limit = max > SIZE_MAX - 1024 ? max : max + 1024;
     char *all;
-    FW_TRY(gather(f, at, limit, &all, &len, &next, e));
+    if (!read_guessed(f, at, guess, limit, &all, &len)) FW_TRY(gather(f, at, limit, &all, &len, &next, e));
     int rc = parse_header(f, at, (const unsigned char *)all, len, len, &info, e);
     if (!rc && info.bytes > max) rc = damaged(f, at, "longer than the limit", e);
     if (rc) return free(all), rc;

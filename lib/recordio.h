@@ -47,8 +47,9 @@ typedef struct fw_rec_info {
 int fw_rec_part_at(const fw_rec_file *f, uint64_t at, fw_rec_part *p, fw_err *e);
 /* A record's IRHeader, and its sizes; reads some 36 bytes of a record in one part. */
 int fw_rec_info_at(const fw_rec_file *f, uint64_t at, fw_rec_info *out, fw_err *e);
-/* The image of the record at `at`, at most `max` bytes; the caller frees *bytes. */
-int fw_rec_image_at(const fw_rec_file *f, uint64_t at, size_t max, char **bytes, size_t *n, fw_err *e);
+/* The image of the record at `at`, at most `max` bytes; the caller frees *bytes. `guess`: how long the record may be
+ * with its head, 0 when that is not known; one that is right saves a read. */
+int fw_rec_image_at(const fw_rec_file *f, uint64_t at, size_t guess, size_t max, char **bytes, size_t *n, fw_err *e);
 
 /* Append to `out` one record: IRHeader with `labels` labels (1: as a scalar), then the image. */
 int fw_rec_encode(fw_buf *out, const float *label, uint32_t labels, uint64_t id, const void *image, size_t n,

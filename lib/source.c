@@ -97,6 +97,17 @@ int fw_source_next(fw_source *s, fw_record *r, fw_err *e)
     return got;
 }
 
+void fw_source_along(fw_source *s)
+{
+    s->along = true;
+    if (s->format->along) s->format->along(s);
+}
+
+bool fw_source_take(fw_source *s, char **bytes, size_t *n)
+{
+    return s->along && s->format->take && s->format->take(s, bytes, n);
+}
+
 void fw_source_skipped(const fw_source *s, uint64_t *files, uint64_t *links)
 {
     *files = s->skipped_files;
@@ -208,8 +219,9 @@ bool fw_key_number(const char *key, uint64_t *out)
 {
     uint64_t v = 0;
     size_t n = strspn(key, "0123456789");
-    if (!n || n > 19 || key[n] || (key[0] == '0' && n > 1)) return false; /* 19 digits cannot overflow */
-    for (size_t i = 0; i < n; i++) v = v * 10 + (uint64_t)(key[i] - '0');
+    if (!n || key[n] || (key[0] == '0' && n > 1)) return false;
+    for (size_t i = 0; i < n; i++)
+        if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, (uint64_t)(key[i] - '0'), &v)) return false;
     *out = v;
     return true;
 }

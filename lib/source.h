@@ -48,6 +48,12 @@ void fw_source_close(fw_source *s);
 
 /* 1: *r is the next record; 0: the end; -1: error in *e. */
 int fw_source_next(fw_source *s, fw_record *r, fw_err *e);
+/* Before the walk, by a caller who wants the bytes of every record in its order: what is read forward anyway is kept
+ * for fw_source_take, so that an archive is read once, in large pieces, and decompressed once. */
+void fw_source_along(fw_source *s);
+#define FW_ALONG_MAX ((size_t)1 << 20) /* bytes of a record that is kept */
+/* After next: the bytes of its record, the caller frees them; false: they are not at hand, fw_source_read has them. */
+bool fw_source_take(fw_source *s, char **bytes, size_t *n);
 /* What the walk passed over so far: files without an image's extension, links that leave the source or lead nowhere. */
 void fw_source_skipped(const fw_source *s, uint64_t *files, uint64_t *links);
 

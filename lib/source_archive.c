@@ -26,10 +26,12 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-#define LABEL_MAX  ((size_t)1 << 20) /* bytes of a .cls or .json */
-#define GROUP_MAX  4096              /* images of one sample: more are a folder of names with dots, not a sample */
-#define TAPES      4                 /* compressed archives held open: workers straddle two at most */
-#define MEMBER_MAX ((size_t)1 << 30) /* bytes of one member of a compressed archive */
+#define LABEL_MAX  ((size_t)1 << 20)  /* bytes of a .cls or .json */
+#define GROUP_MAX  4096               /* images of one sample: more are a folder of names with dots, not a sample */
+#define TAPES      4                  /* compressed archives held open: workers straddle two at most */
+#define READERS    32                 /* archives held open for single members, or as many threads */
+#define HELD_MAX   ((size_t)16 << 20) /* bytes that the walk keeps of one sample */
+#define MEMBER_MAX ((size_t)1 << 30)  /* bytes of one member of a compressed archive */
 
 typedef struct pack {
     char *path;
@@ -54,6 +56,8 @@ typedef struct image {
     int64_t mtime;
     size_t folder; /* length of the key's folder inside the archive */
     size_t skip;   /* bytes of the key in front of it */
+    char *data;    /* what the walk read along, NULL: nothing */
+    size_t n;
 } image;
 
 typedef struct sample {
@@ -62,17 +66,26 @@ typedef struct sample {
     int rank; /* of the label: 0 none, 1 .cls, 2 .json */
     image *image;
     size_t n, cap, at;
+    size_t held; /* bytes of data */
 } sample;
+
+/* An open archive that waits for the next member to be read. */
+typedef struct reader {
+    fw_archive *f;
+    uint32_t pack;
+} reader;
 
 typedef struct archives {
     fw_archive_kind kind;
     bool many; /* keys begin with the archive's name */
     pack *pack;
     size_t packs;
-    pthread_mutex_t lock; /* of the table, of indexed and tape */
+    pthread_mutex_t lock; /* of the table, of indexed, tape and idle */
     place *table;
     size_t slots, places;
     uint64_t clock;
+    reader idle[READERS];
+    size_t idle_next;
     /* the walk */
     size_t at;
     fw_archive *walk;
@@ -255,10 +268,13 @@ static int open_zip(fw_source *s, const char *path, fw_err *e)
 
 static void empty_sample(sample *p)
 {
-    for (size_t i = 0; i < p->n; i++) fw_free(p->image[i].key);
+    for (size_t i = 0; i < p->n; i++) {
+        fw_free(p->image[i].key);
+        free(p->image[i].data);
+    }
     fw_free(p->base);
     p->base = NULL;
-    p->n = p->at = 0;
+    p->n = p->at = p->held = 0;
     p->rank = 0;
     p->label.len = 0;
     fw_buf_puts(&p->label, "");
@@ -273,6 +289,7 @@ static void close_archives(fw_source *s)
         fw_free(a->pack[i].path);
     }
     fw_archive_close(a->walk);
+    for (size_t i = 0; i < READERS; i++) fw_archive_close(a->idle[i].f);
     sample *both[] = {&a->now, &a->ready};
     for (size_t i = 0; i < 2; i++) {
         empty_sample(both[i]);
@@ -360,8 +377,18 @@ static void take_image(fw_source *s, const fw_member *m)
     }
     const char *member = plain_name(m->path), *name = last_part(member);
     fw_reserve(&now->image, &now->cap, now->n + 1, sizeof *now->image);
-    now->image[now->n++] = (image){key, m->bytes, a->pack[a->at].mtime, name > member ? (size_t)(name - member) - 1 : 0,
-                                   strlen(key) - strlen(member)};
+    image *im = &now->image[now->n++];
+    *im = (image){key,
+                  m->bytes,
+                  a->pack[a->at].mtime,
+                  name > member ? (size_t)(name - member) - 1 : 0,
+                  strlen(key) - strlen(member),
+                  NULL,
+                  0};
+    /* zip: its members are compressed one by one, so the caller's threads unpack them; and where one is cut off, to
+     * have tried would end the walk, which steps over it */
+    if (!s->along || a->kind == FW_ARCHIVE_ZIP || m->bytes > FW_ALONG_MAX || now->held > HELD_MAX) return;
+    if (!fw_archive_read(a->walk, FW_ALONG_MAX, &im->data, &im->n, NULL)) now->held += im->n;
 }
 
 /* Length of what the members of a sample share: up to the first dot of the last part. */
@@ -447,14 +474,54 @@ static int next_image(fw_source *s, uint64_t *bytes, int64_t *mtime, fw_err *e)
     return 1;
 }
 
+static bool take_read(fw_source *s, char **bytes, size_t *n)
+{
+    archives *a = s->state;
+    image *im = a->ready.at ? &a->ready.image[a->ready.at - 1] : NULL;
+    if (!im || !im->data) return false;
+    *bytes = im->data;
+    *n = im->n;
+    im->data = NULL;
+    return true;
+}
+
 /* ---- reading -------------------------------------------------------------------------------------------------------
  */
 
-static int read_plain(const archives *a, const place *p, const char *key, size_t max, char **bytes, size_t *n,
-                      fw_err *e)
+/* The archive of a place, open there. */
+static fw_archive *reader_at(archives *a, const place *p, fw_err *e)
+{
+    fw_archive *f = NULL;
+    pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < READERS && !f; i++)
+        if (a->idle[i].f && a->idle[i].pack == p->pack) f = a->idle[i].f, a->idle[i].f = NULL;
+    pthread_mutex_unlock(&a->lock);
+    if (!f) return fw_archive_open(a->pack[p->pack - 1].path, a->kind, p->where, e);
+    /* a header of a kilobyte: more is rare, and then read all the same */
+    if (!fw_archive_restart(f, p->where, p->bytes ? (uint64_t)p->bytes + 1024 : 0, e)) return f;
+    fw_archive_close(f);
+    return NULL;
+}
+
+static void put_back(archives *a, const place *p, fw_archive *f)
+{
+    fw_archive *old = f;
+    pthread_mutex_lock(&a->lock);
+    for (size_t i = 0; i < READERS && old; i++)
+        if (!a->idle[i].f) a->idle[i] = (reader){f, p->pack}, old = NULL;
+    if (old) {
+        reader *r = &a->idle[a->idle_next++ % READERS];
+        old = r->f;
+        *r = (reader){f, p->pack};
+    }
+    pthread_mutex_unlock(&a->lock);
+    fw_archive_close(old);
+}
+
+static int read_plain(archives *a, const place *p, const char *key, size_t max, char **bytes, size_t *n, fw_err *e)
 {
     const pack *pk = &a->pack[p->pack - 1];
-    fw_archive *f = fw_archive_open(pk->path, a->kind, p->where, e);
+    fw_archive *f = reader_at(a, p, e);
     fw_member m;
     int got = f ? fw_archive_next(f, &m, e) : -1, rc = got < 0 ? e->code : FW_OK;
     char *have = got > 0 ? key_of(a, p->pack - 1, m.path) : NULL;
@@ -463,7 +530,7 @@ static int read_plain(const archives *a, const place *p, const char *key, size_t
                      (unsigned long long)p->where, key);
     if (!rc) rc = fw_archive_read(f, max, bytes, n, e);
     fw_free(have);
-    fw_archive_close(f);
+    if (f) put_back(a, p, f);
     return rc;
 }
 
@@ -567,11 +634,13 @@ const fw_scheme fw_scheme_tar = {.scheme = "tar",
                                  .find = find_member,
                                  .read = read_member,
                                  .locate = locate_member,
-                                 .close = close_archives};
+                                 .close = close_archives,
+                                 .take = take_read};
 const fw_scheme fw_scheme_zip = {.scheme = "zip",
                                  .open = open_zip,
                                  .next = next_image,
                                  .find = find_member,
                                  .read = read_member,
                                  .locate = locate_member,
-                                 .close = close_archives};
+                                 .close = close_archives,
+                                 .take = take_read};

@@ -114,8 +114,8 @@ static int append_one(machine *m, fw_err *e)
 /* What is on top must be the two lists, and nothing else below. */
 static int make_tuple(machine *m, size_t first, fw_err *e)
 {
-    const value *v = m->stack + first;
-    if (m->depth != first + 2 || v[0].kind != LIST || v[1].kind != LIST || v[0].offset != 0 || v[1].offset != 1)
+    const value *v = m->depth ? m->stack + first : NULL; /* an empty stack has no place to count from */
+    if (!v || m->depth != first + 2 || v[0].kind != LIST || v[1].kind != LIST || v[0].offset != 0 || v[1].offset != 1)
         return refuse(m, m->at, "must be a tuple of a list of images and a list of booleans", e);
     m->depth = 0;
     return push(m, (value){.kind = TUPLE}, e);

@@ -25,6 +25,9 @@ typedef struct fw_scheme {
     int (*dim)(const fw_source *s);                     /* NULL, or the width of the embeddings that the records are */
     void (*close)(fw_source *s);                        /* also after a failed open; s->state may be NULL */
     char *(*file)(const fw_source *s, const char *key); /* NULL, or the path of a record that is a file of its own */
+    /* NULL, or with s->along: the bytes of the record that next gave, FW_ALONG_MAX at most; by the thread of next */
+    bool (*take)(fw_source *s, char **bytes, size_t *n);
+    void (*along)(fw_source *s); /* NULL, or hand the wish on to other sources */
 } fw_scheme;
 
 struct fw_source {
@@ -32,6 +35,7 @@ struct fw_source {
     char *spec;
     fw_source_opts opts; /* texts owned */
     fw_buf key, label;   /* the current record */
+    bool along;          /* the walk keeps what it reads for take */
     uint64_t skipped_files, skipped_links;
     void *state;
 };

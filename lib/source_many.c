@@ -110,6 +110,18 @@ static const fw_source *part_of(const fw_source *s, const char *key, const char 
     return NULL;
 }
 
+static void along_many(fw_source *s)
+{
+    const many *m = s->state;
+    for (size_t i = 0; i < m->parts; i++) fw_source_along(m->part[i]);
+}
+
+static bool take_many(fw_source *s, char **bytes, size_t *n)
+{
+    const many *m = s->state;
+    return m->at < m->parts && fw_source_take(m->part[m->at], bytes, n);
+}
+
 static int find_many(const fw_source *s, const char *key, uint64_t *bytes, int64_t *mtime, fw_err *e)
 {
     const char *inner;
@@ -151,4 +163,6 @@ const fw_scheme fw_scheme_many = {.scheme = "",
                                   .locate = locate_many,
                                   .close = close_many,
                                   .file = file_many,
+                                  .take = take_many,
+                                  .along = along_many,
                                   .dim = dim_many};

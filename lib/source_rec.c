@@ -22,9 +22,20 @@ typedef struct entry {
     uint64_t number, offset;
 } entry;
 
+/* The walk in large pieces, when the bytes of all records are wanted. */
+#define WINDOW 262144
+typedef struct window {
+    const fw_bytes *file;
+    char *bytes; /* WINDOW of them, once it is used */
+    uint64_t at;
+    size_t n;
+} window;
+
 typedef struct rec {
     fw_bytes file;
-    fw_rec_file view;
+    fw_rec_file view, walk; /* any place; through the window */
+    window window;
+    uint64_t here;    /* offset of the record that next gave */
     entry *entry;     /* by number; NULL when there are no gaps: */
     uint64_t *offset; /* of number first + i */
     uint64_t first;
@@ -36,6 +47,24 @@ typedef struct rec {
 static int read_view(void *user, uint64_t at, void *to, size_t n, fw_err *e)
 {
     return fw_bytes_read(user, at, to, n, e);
+}
+
+static int read_window(void *user, uint64_t at, void *to, size_t n, fw_err *e)
+{
+    window *w = user;
+    if (!n) return FW_OK;
+    bool inside = at >= w->at && at - w->at <= w->n && n <= w->n - (at - w->at);
+    if (!inside && (n > WINDOW || at > w->file->size)) return fw_bytes_read(w->file, at, to, n, e);
+    if (!inside) {
+        if (!w->bytes) w->bytes = fw_alloc(WINDOW, 1);
+        w->at = at;
+        w->n = w->file->size - at < WINDOW ? (size_t)(w->file->size - at) : WINDOW;
+        int rc = n > w->n ? fw_bytes_read(w->file, at, to, n, e) : fw_bytes_read(w->file, at, w->bytes, w->n, e);
+        if (rc) w->n = 0;
+        FW_TRY(rc);
+    }
+    memcpy(to, w->bytes + (at - w->at), n);
+    return FW_OK;
 }
 
 /* ---- the index --------------------------------------------------------------------------------------------------- */
@@ -130,18 +159,26 @@ static uint64_t number_at(const rec *r, size_t i)
     return r->entry ? r->entry[i].number : r->first + i;
 }
 
-static bool offset_of(const rec *r, const char *key, uint64_t *offset)
+static uint64_t offset_at(const rec *r, size_t i)
+{
+    return r->entry ? r->entry[i].offset : r->offset[i];
+}
+
+/* Place of a key in the index, or SIZE_MAX. */
+static size_t place_of(const rec *r, const char *key)
 {
     uint64_t number;
-    if (!fw_key_number(key, &number)) return false;
-    if (!r->entry) {
-        if (number < r->first || number - r->first >= r->n) return false;
-        *offset = r->offset[number - r->first];
-        return true;
-    }
+    if (!fw_key_number(key, &number)) return SIZE_MAX;
+    if (!r->entry) return number < r->first || number - r->first >= r->n ? SIZE_MAX : (size_t)(number - r->first);
     entry want = {number, 0}, *hit = bsearch(&want, r->entry, r->n, sizeof *r->entry, by_number);
-    if (hit) *offset = hit->offset;
-    return hit != NULL;
+    return hit ? (size_t)(hit - r->entry) : SIZE_MAX;
+}
+
+/* How long the record at place i is, by where the next one begins: a guess, so that one read gets it. */
+static size_t length_of(const rec *r, size_t i)
+{
+    uint64_t from = offset_at(r, i), to = i + 1 < r->n ? offset_at(r, i + 1) : 0;
+    return to > from && to - from <= FW_ALONG_MAX ? (size_t)(to - from) : 0;
 }
 
 /* "a/train.rec" and "idx" -> "a/train.idx" */
@@ -214,6 +251,10 @@ static int open_rec(fw_source *s, const char *path, fw_err *e)
     int rc = fw_bytes_open(&r->file, real, e);
     free(real);
     r->view = (fw_rec_file){.read = read_view, .user = &r->file, .name = r->file.path, .size = r->file.size};
+    r->window.file = &r->file;
+    r->walk = r->view;
+    r->walk.read = read_window;
+    r->walk.user = &r->window;
     fw_rec_part first;
     if (!rc && r->file.size && fw_rec_part_at(&r->view, 0, &first, NULL))
         rc = fw_fail(e, FW_EUSAGE, "open source '%s': not a RecordIO file (no magic number at offset 0)", s->spec);
@@ -232,6 +273,7 @@ static void close_rec(fw_source *s)
     fw_free(r->name);
     fw_free(r->entry);
     fw_free(r->offset);
+    fw_free(r->window.bytes);
     fw_free(r);
 }
 
@@ -242,7 +284,8 @@ static int next_rec(fw_source *s, uint64_t *bytes, int64_t *mtime, fw_err *e)
     while (r->at < r->n) {
         size_t i = r->at++;
         fw_rec_info info = {0};
-        bool sound = !fw_rec_info_at(&r->view, r->entry ? r->entry[i].offset : r->offset[i], &info, NULL);
+        r->here = offset_at(r, i);
+        bool sound = !fw_rec_info_at(s->along ? &r->walk : &r->view, r->here, &info, NULL);
         if (sound && info.labels && !info.bytes) continue; /* record 0, or an identity's range */
         fw_buf_printf(&s->key, "%llu", (unsigned long long)number_at(r, i));
         if (sound) put_label(r, &info, &s->label); /* else a bad image; reading it says why */
@@ -256,10 +299,10 @@ static int next_rec(fw_source *s, uint64_t *bytes, int64_t *mtime, fw_err *e)
 static int find_rec(const fw_source *s, const char *key, uint64_t *bytes, int64_t *mtime, fw_err *e)
 {
     const rec *r = s->state;
-    uint64_t at;
+    size_t i = place_of(r, key);
     fw_rec_info info = {0};
-    if (!offset_of(r, key, &at)) return fw_no_record(s, key, e);
-    FW_TRY(fw_rec_info_at(&r->view, at, &info, e));
+    if (i == SIZE_MAX) return fw_no_record(s, key, e);
+    FW_TRY(fw_rec_info_at(&r->view, offset_at(r, i), &info, e));
     *bytes = info.bytes;
     *mtime = r->file.mtime;
     return FW_OK;
@@ -268,9 +311,15 @@ static int find_rec(const fw_source *s, const char *key, uint64_t *bytes, int64_
 static int read_rec(const fw_source *s, const char *key, size_t max, char **bytes, size_t *n, fw_err *e)
 {
     const rec *r = s->state;
-    uint64_t at;
-    if (!offset_of(r, key, &at)) return fw_no_record(s, key, e);
-    return fw_rec_image_at(&r->view, at, max, bytes, n, e);
+    size_t i = place_of(r, key);
+    if (i == SIZE_MAX) return fw_no_record(s, key, e);
+    return fw_rec_image_at(&r->view, offset_at(r, i), length_of(r, i), max, bytes, n, e);
+}
+
+static bool take_rec(fw_source *s, char **bytes, size_t *n)
+{
+    const rec *r = s->state;
+    return !fw_rec_image_at(&r->walk, r->here, 0, FW_ALONG_MAX, bytes, n, NULL);
 }
 
 static char *locate_rec(const fw_source *s, const char *key)
@@ -285,4 +334,5 @@ const fw_scheme fw_scheme_rec = {.scheme = "rec",
                                  .find = find_rec,
                                  .read = read_rec,
                                  .locate = locate_rec,
-                                 .close = close_rec};
+                                 .close = close_rec,
+                                 .take = take_rec};

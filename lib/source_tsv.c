@@ -26,7 +26,8 @@
 #define CHUNK      65536
 #define FIELD_MAX  4096 /* bytes of a key or a label */
 #define COLUMN_MAX 64
-#define LINE_MAX_  ((size_t)1 << 30) /* bytes of a line that is kept: a photo of 750 MB */
+#define RAW_MAX    (FW_ALONG_MAX / 3 * 4 + 65536) /* bytes of a line whose image is kept */
+#define LINE_MAX_  ((size_t)1 << 30)              /* bytes of a line that is kept: a photo of 750 MB */
 
 /* Bytes of the file one after the other, decompressed. */
 typedef struct flow {
@@ -43,6 +44,8 @@ typedef struct line {
     fw_buf key, label;
     uint64_t image;       /* characters of the image's column */
     bool too_long, found; /* a field over FIELD_MAX; the image's column is there */
+    bool keep;            /* the whole of it, in raw, if that is not more than RAW_MAX */
+    fw_buf raw;
 } line;
 
 typedef struct slot {
@@ -124,6 +127,14 @@ static void take_bytes(const tsv *t, line *l, fw_buf *part, int column, const ch
     if (!t->image || column == t->image) l->image += n;
 }
 
+static void keep_bytes(line *l, const char *bytes, size_t n)
+{
+    if (l->raw.len + n <= RAW_MAX)
+        fw_buf_add(&l->raw, bytes, n);
+    else
+        l->keep = false;
+}
+
 /* Names are escaped as in lists (lib/text.h). */
 static void unescape(fw_buf *b)
 {
@@ -148,17 +159,25 @@ static void join_key(const tsv *t, line *l, fw_buf *part)
 static int next_line(const tsv *t, flow *f, line *l, fw_err *e)
 {
     fw_buf part[COLUMN_MAX] = {0};
+    const char *limit = NULL; /* where the line ends, or the chunk */
     int column = 1;
     bool ended = false;
     l->image = l->label.len = 0;
     l->too_long = false;
+    l->raw.len = 0;
     l->start = f->at + f->from;
     for (;;) {
-        if (f->from == f->end && refill(f, e)) break;
-        if (f->from == f->end) break;
-        char *begin = f->chunk + f->from, *stop = f->chunk + f->end, *p = begin;
-        while (p < stop && *p != '\t' && *p != '\n') p++;
+        if (f->from == f->end) {
+            if (refill(f, e) || f->from == f->end) break;
+            limit = NULL;
+        }
+        const char *begin = f->chunk + f->from, *stop = f->chunk + f->end;
+        if (!limit) limit = memchr(begin, '\n', (size_t)(stop - begin));
+        if (!limit) limit = stop;
+        const char *p = memchr(begin, '\t', (size_t)(limit - begin));
+        if (!p) p = limit;
         take_bytes(t, l, part, column, begin, (size_t)(p - begin));
+        if (l->keep) keep_bytes(l, begin, (size_t)(p - begin) + (p < stop));
         f->from += (size_t)(p - begin) + (p < stop);
         if (p == stop) continue;
         ended = *p == '\n';
@@ -222,6 +241,7 @@ static void free_line(line *l)
 {
     fw_buf_free(&l->key);
     fw_buf_free(&l->label);
+    fw_buf_free(&l->raw);
 }
 
 /* Index the rest of the file. The lock is held. */
@@ -474,6 +494,7 @@ static int next_tsv(fw_source *s, uint64_t *bytes, int64_t *mtime, fw_err *e)
     tsv *t = s->state;
     if (!t->walk && !(t->walk = flow_at(t, 0, e))) return -1;
     for (;;) {
+        t->now.keep = s->along && t->packed; /* a plain one is better decoded by several threads */
         int got = next_line(t, t->walk, &t->now, e);
         if (got < 0) return -1;
         pthread_mutex_lock(&t->lock);
@@ -489,6 +510,16 @@ static int next_tsv(fw_source *s, uint64_t *bytes, int64_t *mtime, fw_err *e)
     }
 }
 
+static bool take_tsv(fw_source *s, char **bytes, size_t *n)
+{
+    tsv *t = s->state;
+    line *l = &t->now;
+    if (!l->keep || decode_line(t, t->number, l->raw.data, l->raw.len, n, NULL) || *n > FW_ALONG_MAX) return false;
+    l->keep = false;
+    *bytes = fw_copy_bytes(l->raw.data, *n);
+    return *bytes != NULL;
+}
+
 static char *locate_tsv(const fw_source *s, const char *key)
 {
     const tsv *t = s->state;
@@ -501,4 +532,5 @@ const fw_scheme fw_scheme_tsv = {.scheme = "tsv",
                                  .find = find_tsv,
                                  .read = read_tsv,
                                  .locate = locate_tsv,
-                                 .close = close_tsv};
+                                 .close = close_tsv,
+                                 .take = take_tsv};

@@ -5,13 +5,14 @@
  * into the shard being built, which is sealed when it is full and at the end. Sealed shards are never changed, so an
  * interrupted ingest goes on behind the last sealed one, and the same records end up in the same shards.
  *
- * Memory: 24 bytes per known image for the table, plus one shard.
+ * Memory: 24 bytes per known image for the table, plus two shards' columns and a few megabytes of photos.
  */
 #include "../lib/file.h"
 #include "../lib/log.h"
 #include "../lib/pipe.h"
 #include "run.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,16 @@ typedef struct known {
     uint8_t claimed, seen; /* by the reader: some record is about it; by the writer: and it is as it was */
 } known;
 
+/* A full shard on its way to the disk, while the next one fills. One at a time, so that they appear in order. */
+typedef struct sealing {
+    pthread_t thread;
+    bool running;
+    fw_shard_builder *builder;
+    fw_store *store;
+    const char *set;
+    fw_err err;
+} sealing;
+
 typedef struct ingest {
     fw_run *run;
     const char *set;
@@ -31,17 +42,46 @@ typedef struct ingest {
     known *table;
     size_t slots;
     fw_shard_builder *builder;
+    sealing sealing;
     uint64_t records, fresh, changed, unreadable;
+    size_t batch; /* records of a tray */
+    bool ended;   /* the walk */
 } ingest;
 
-typedef struct tray {
-    char *path, *label;
+/* Several records: handing one over costs two threads a look at a lock, which for a small photo is more than its hash.
+ */
+#define RECORDS  64
+#define HELD_MAX ((size_t)1 << 20) /* bytes read along after which a tray is full: 2 MB a tray at most */
+#define IN_FLIGHT                                                                                                      \
+    1024 /* records read and not yet written: what a compressed source can go back to (lib/sequence.h)                 \
+          */
+
+typedef struct record {
+    size_t path, label; /* in the tray's text */
     uint64_t bytes;
     int64_t mtime;
     known *old;   /* the row that has this path now, NULL: new */
     bool hash_it; /* new, or touched since */
+    char *data;   /* what the walk read along; NULL: to be read */
+    size_t size;
     fw_hash content;
+} record;
+
+typedef struct tray {
+    fw_buf text;
+    record record[RECORDS];
+    size_t n, held; /* bytes of data */
 } tray;
+
+static const char *path_of(const tray *t, const record *r)
+{
+    return t->text.data + r->path;
+}
+
+static const char *label_of(const tray *t, const record *r)
+{
+    return t->text.data + r->label;
+}
 
 static bool same_label(const fw_shard *sh, size_t row, const char *label)
 {
@@ -93,6 +133,8 @@ static void build_table(ingest *g)
     for (g->slots = 1024; g->slots < 2 * rows; g->slots *= 2) {
     }
     g->table = FW_ARRAY(known, g->slots);
+    /* of a known set most records are only looked at */
+    if (!rows) fw_source_along(g->src);
     for (size_t i = 0; i < g->shards; i++) {
         const fw_shard *sh = &g->shard[i];
         if (strcmp(sh->set, g->set)) continue;
@@ -115,66 +157,124 @@ static bool untouched(const ingest *g, const known *k, const fw_record *r)
            ((const int64_t *)sh->mtime.data)[k->row] == r->mtime;
 }
 
+static void take_record(ingest *g, tray *t, const fw_record *from)
+{
+    record *r = &t->record[t->n++];
+    *r = (record){.path = t->text.len, .bytes = from->bytes, .mtime = from->mtime};
+    fw_buf_add(&t->text, from->path, strlen(from->path) + 1);
+    r->label = t->text.len;
+    fw_buf_add(&t->text, from->label, strlen(from->label) + 1);
+    r->old = claim(g, from->path, from->label);
+    r->hash_it = !r->old || !untouched(g, r->old, from);
+    if (r->hash_it && fw_source_take(g->src, &r->data, &r->size)) t->held += r->size;
+}
+
+static void empty_tray(tray *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        free(t->record[i].data);
+        t->record[i].data = NULL;
+    }
+    t->n = t->held = t->text.len = 0;
+}
+
 static int read_tray(void *user, void *p, fw_err *e)
 {
     ingest *g = user;
     tray *t = p;
     fw_record r;
-    int got = fw_source_next(g->src, &r, e);
-    if (got <= 0) return got;
-    fw_free(t->path);
-    fw_free(t->label);
-    *t = (tray){.path = fw_strdup(r.path), .label = fw_strdup(r.label), .bytes = r.bytes, .mtime = r.mtime};
-    t->old = claim(g, t->path, t->label);
-    t->hash_it = !t->old || !untouched(g, t->old, &r);
-    return 1;
+    empty_tray(t);
+    while (t->n < g->batch && t->held < HELD_MAX && !g->ended) {
+        int got = fw_source_next(g->src, &r, e);
+        if (got < 0) return -1;
+        g->ended = !got;
+        if (got) take_record(g, t, &r);
+    }
+    return t->n > 0;
 }
 
 static int work_tray(void *user, int worker, void *p, fw_err *e)
 {
     FW_UNUSED(worker);
-    FW_UNUSED(e);
     ingest *g = user;
     tray *t = p;
-    char *bytes = NULL;
-    size_t n;
-    if (!t->hash_it) return FW_OK;
-    /* unreadable or too large: content 0 0, and detect will say why */
-    if (!fw_source_read(g->src, t->path, g->run->conf->image_max_bytes, &bytes, &n, NULL))
-        t->content = fw_hash_bytes(bytes, n);
-    free(bytes);
+    for (size_t i = 0; i < t->n; i++) {
+        record *r = &t->record[i];
+        const size_t max = g->run->conf->image_max_bytes;
+        if (!r->hash_it) continue;
+        /* unreadable or too large: content 0 0, and detect will say why */
+        if (r->data ? r->size <= max : !fw_source_read(g->src, path_of(t, r), max, &r->data, &r->size, NULL))
+            r->content = fw_hash_bytes(r->data, r->size);
+        free(r->data);
+        r->data = NULL;
+        FW_TRY(fw_check_stop(e));
+    }
     return FW_OK;
 }
 
 /* Is the record what its known row says, label included? Otherwise the row retires and the record is new. */
-static bool still_valid(const ingest *g, const tray *t)
+static bool still_valid(const ingest *g, const tray *t, const record *r)
 {
-    const fw_shard *sh = &g->shard[t->old->shard - 1];
-    if (!same_label(sh, t->old->row, t->label)) return false;
-    if (!t->hash_it) return true;
-    const uint64_t *h = (const uint64_t *)sh->hash.data + 2 * t->old->row;
-    return h[0] == t->content.hi && h[1] == t->content.lo;
+    const fw_shard *sh = &g->shard[r->old->shard - 1];
+    if (!same_label(sh, r->old->row, label_of(t, r))) return false;
+    if (!r->hash_it) return true;
+    const uint64_t *h = (const uint64_t *)sh->hash.data + 2 * r->old->row;
+    return h[0] == r->content.hi && h[1] == r->content.lo;
+}
+
+static void *seal(void *arg)
+{
+    sealing *s = arg;
+    fw_shard_builder_seal(s->builder, s->store, s->set, &s->err);
+    return NULL;
+}
+
+static int wait_for_seal(ingest *g, fw_err *e)
+{
+    sealing *s = &g->sealing;
+    if (s->running) pthread_join(s->thread, NULL);
+    s->running = false;
+    return s->err.code ? fw_fail(e, s->err.code, "%s", s->err.msg) : FW_OK;
+}
+
+/* Seal the shard that was built; the other builder, which is empty by then, takes the next one. */
+static int seal_next(ingest *g, fw_err *e)
+{
+    sealing *s = &g->sealing;
+    FW_TRY(wait_for_seal(g, e));
+    fw_shard_builder *full = g->builder;
+    g->builder = s->builder;
+    s->builder = full;
+    s->running = !pthread_create(&s->thread, NULL, seal, s);
+    if (!s->running) seal(s); /* no thread to be had: here, then */
+    return s->running ? FW_OK : wait_for_seal(g, e);
+}
+
+static int write_record(ingest *g, const tray *t, record *r, fw_err *e)
+{
+    if (r->old && still_valid(g, t, r)) {
+        r->old->seen = 1;
+        return FW_OK;
+    }
+    if (r->old) g->changed++;
+    if (r->old && !r->hash_it) { /* only the label changed: the content is known */
+        const uint64_t *h = (const uint64_t *)g->shard[r->old->shard - 1].hash.data + 2 * r->old->row;
+        r->content = (fw_hash){h[0], h[1]};
+    }
+    g->fresh++;
+    g->unreadable += !r->content.hi && !r->content.lo;
+    fw_shard_builder_add(g->builder, path_of(t, r), label_of(t, r), r->bytes, r->mtime, r->content);
+    if (fw_shard_builder_rows(g->builder) < g->run->store->shard_size) return FW_OK;
+    return seal_next(g, e);
 }
 
 static int write_tray(void *user, void *p, fw_err *e)
 {
     ingest *g = user;
     tray *t = p;
-    fw_progress_tick(++g->records);
-    if (t->old && still_valid(g, t)) {
-        t->old->seen = 1;
-        return FW_OK;
-    }
-    if (t->old) g->changed++;
-    if (t->old && !t->hash_it) { /* only the label changed: the content is known */
-        const uint64_t *h = (const uint64_t *)g->shard[t->old->shard - 1].hash.data + 2 * t->old->row;
-        t->content = (fw_hash){h[0], h[1]};
-    }
-    g->fresh++;
-    g->unreadable += !t->content.hi && !t->content.lo;
-    fw_shard_builder_add(g->builder, t->path, t->label, t->bytes, t->mtime, t->content);
-    if (fw_shard_builder_rows(g->builder) < g->run->store->shard_size) return FW_OK;
-    return fw_shard_builder_seal(g->builder, g->run->store, g->set, e);
+    for (size_t i = 0; i < t->n; i++) FW_TRY(write_record(g, t, &t->record[i], e));
+    fw_progress_tick(g->records += t->n);
+    return FW_OK;
 }
 
 typedef struct gone {
@@ -197,8 +297,9 @@ static bool row_is_gone(void *user, const fw_shard *sh, size_t row)
 
 static int walk(ingest *g, fw_err *e)
 {
-    size_t depth = (size_t)g->run->workers * 16 + 16;
+    size_t depth = 2 * (size_t)g->run->workers + 2;
     tray *trays = FW_ARRAY(tray, depth);
+    g->batch = depth * RECORDS <= IN_FLIGHT ? RECORDS : depth < IN_FLIGHT ? IN_FLIGHT / depth : 1;
     fw_progress_start(*g->set ? g->set : "ingest", "images", 0);
     int rc = fw_pipe_run(&(fw_pipe){.workers = g->run->workers,
                                     .depth = depth,
@@ -211,12 +312,13 @@ static int walk(ingest *g, fw_err *e)
                          e);
     fw_progress_end();
     for (size_t i = 0; i < depth; i++) {
-        fw_free(trays[i].path);
-        fw_free(trays[i].label);
+        empty_tray(&trays[i]);
+        fw_buf_free(&trays[i].text);
     }
     fw_free(trays);
-    if (!rc && fw_shard_builder_rows(g->builder)) rc = fw_shard_builder_seal(g->builder, g->run->store, g->set, e);
-    return rc;
+    if (!rc && fw_shard_builder_rows(g->builder)) rc = seal_next(g, e);
+    int sealed = wait_for_seal(g, e); /* after an error too: what was begun is finished */
+    return rc ? rc : sealed;
 }
 
 static void tell(const ingest *g, uint64_t lost, double seconds)
@@ -249,6 +351,7 @@ static int check_source(const ingest *g, fw_err *e)
 int fw_ingest(fw_run *r, size_t set, fw_err *e)
 {
     ingest g = {.run = r, .set = r->set[set], .src = r->source[set], .builder = fw_shard_builder_new()};
+    g.sealing = (sealing){.builder = fw_shard_builder_new(), .store = r->store, .set = g.set};
     double start = fw_now();
     gone w = {.g = &g};
     g.shards = r->store->shards;
@@ -261,6 +364,7 @@ int fw_ingest(fw_run *r, size_t set, fw_err *e)
     if (!rc) tell(&g, w.count, fw_now() - start);
     if (!rc && !g.records) rc = fw_fail(e, FW_EUSAGE, "source '%s' holds no image", fw_source_spec(g.src));
     fw_shard_builder_free(g.builder);
+    fw_shard_builder_free(g.sealing.builder);
     fw_free(g.table);
     fw_free(g.shard);
     return rc;

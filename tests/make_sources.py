@@ -63,6 +63,7 @@ def make_rec(d):
     write_rec(d, "train", face_set(9, 3))
     write_rec(d, "noidx", face_set(9, 3), idx=False)
     write_rec(d, "sameids", [(0, 1.0, image(0)), (0, 1.0, image(1)), (0, 2.0, image(2))], idx=False)
+    write_rec(d, "bigids", [((1 << 64) - 1, 1.0, image(0)), (10**19, 2.0, image(1))], idx=False)
     write_rec(d, "gaps", [(5, [7.0, 1.5, 2.5], image(0)), (17, 8.0, image(1)), (9, 0.25, image(2)), (100, float("nan"), image(3))])
     tricky = [MAGIC, b"abcd" + MAGIC * 3, b"a" + MAGIC + b"xyz" + MAGIC + b"end", MAGIC + b"abc"]
     write_rec(d, "parts", [(i, float(i), t) for i, t in enumerate(tricky)])
@@ -124,6 +125,12 @@ def make_tar(d):
     for end in ("gz", "xz", "bz2"):
         write_tar(f"{d}/people.tar.{end}", people(), f"w:{end}")
     write_tar(f"{d}/twice.tar", [("a/1.jpg", image(1)), ("a/1.jpg", image(2))])
+    twice = bytearray(open(f"{d}/twice.tar", "rb").read())  # a second member that no tar could begin with: a gap in its mode
+    twice[1024:1029] = b"a/2.j"
+    twice[1024 + 100:1024 + 108] = b"0\0\0\0" b"0644"
+    twice[1024 + 148:1024 + 156] = b" " * 8
+    twice[1024 + 148:1024 + 156] = b"%06o\0 " % sum(twice[1024:1536])
+    open(f"{d}/oddmode.tar", "wb").write(twice)
     with tarfile.open(f"{d}/bytes.tar", "w", format=tarfile.GNU_FORMAT, errors="surrogateescape", encoding="utf-8") as t:
         info = tarfile.TarInfo("odd\udcff\udcfe/1.jpg")
         info.size = len(image(1))
@@ -145,6 +152,13 @@ def make_zip(d):
             z.writestr("person 0/", b"")
             for member, data in people():
                 z.writestr(member.removeprefix("./"), data)
+
+    b = io.BytesIO()
+    with zipfile.ZipFile(b, "w") as z:
+        for i in range(3):
+            z.writestr(f"{person(i)}/{i}.jpg", image(i))
+    parts = b.getvalue().split(b"PK\3\4")  # what a download manager or a hostile hand leaves between members
+    open(f"{d}/gap.zip", "wb").write(b"PK\3\4" + parts[1] + b"PK\3\4" + parts[2] + b"PKjunkPK" + b"PK\3\4" + parts[3])
 
     class Pipe(io.RawIOBase):
         def __init__(self, f):
@@ -179,6 +193,14 @@ def make_badtar(d):
     with_size("huge", b"\x80" + b"\0" * 3 + b"\x7f" + b"\xff" * 7)
     with_size("negative", b"\xff" * 12)
     with_size("toolong", b"77777777777\0")
+    sparse = bytearray(good[:512])  # GNU sparse: two pieces, the second in front of the first
+    sparse[156:157], sparse[257:265], sparse[124:136], sparse[345:512] = b"S", b"ustar  \0", b"00000001024\0", bytes(167)
+    for k, place in enumerate((4096, 0)):
+        sparse[386 + 24 * k:386 + 24 * k + 24] = b"%011o\0%011o\0" % (place, 512)
+    sparse[483:495] = b"%011o\0" % 8192
+    sparse[148:156] = b" " * 8
+    sparse[148:156] = b"%06o\0 " % sum(sparse)
+    open(f"{d}/sparse.tar", "wb").write(bytes(sparse) + b"x" * 1024 + bytes(1024))
 
 
 # ---- TSV ------------------------------------------------------------------------------------------------------------

@@ -10,10 +10,12 @@ import json
 import multiprocessing.pool
 import os
 import pathlib
+import shutil
 import statistics
 import subprocess
 import sys
 import time
+import zipfile
 
 import numpy as np
 
@@ -205,6 +207,53 @@ def scaling(table, one, two, step, name):
     table.add(f"{name}, 2 threads : 1 thread", 2, rate(two), rate(one), 1.85)
 
 
+# ---- ingest: what it costs beyond reading the files once; the peer is `cat FILES > /dev/null` ------------------------------
+
+
+def make_forms(facewash, lfw, build):
+    """The same photos in every form, made once: {form: (source, shell words of its files)}."""
+    home = build / "bench_ingest"
+    if not (home / "made").exists():
+        shutil.rmtree(home, ignore_errors=True)
+        home.mkdir()
+        subprocess.run([facewash, "ingest", "-q", "--input", f"dir:{lfw}", "--work", home / "work"], check=True)
+        for form in ("rec", "tar", "tsv"):
+            subprocess.run([facewash, "export", "-q", "--work", home / "work", "--out", home / form, "--format", form, "--all"], check=True)
+        with zipfile.ZipFile(home / "set.zip", "w", zipfile.ZIP_DEFLATED) as z:
+            for path in sorted(pathlib.Path(lfw).rglob("*.jpg")):
+                z.write(path, path.relative_to(lfw))
+        subprocess.run(f"cat {home}/tar/*.tar | gzip -1 >{home}/set.tar.gz", shell=True, check=True)
+        (home / "made").touch()
+    return {"dir": (f"dir:{lfw}", f"$(find '{lfw}' -type f)"), "rec": (f"rec:{home}/rec/train.rec", f"{home}/rec/train.rec"),
+            "tar": (f"tar:{home}/tar/*.tar", f"{home}/tar/*.tar"), "tsv": (f"tsv:{home}/tsv/train.tsv", f"{home}/tsv/train.tsv"),
+            "zip": (f"zip:{home}/set.zip", f"{home}/set.zip"), "tar.gz": (f"tar:{home}/set.tar.gz", f"{home}/set.tar.gz")}
+
+
+def timed(command, cold, shell=False):
+    if cold:  # nothing of the files is in memory
+        os.sync()
+        pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
+    before, wall = os.times(), time.perf_counter()
+    subprocess.run(command, shell=shell, check=True)
+    after = os.times()
+    return {"wall": time.perf_counter() - wall,
+            "cpu": after.children_user + after.children_system - before.children_user - before.children_system}
+
+
+def ingest(table, args, build):
+    forms = make_forms(args.facewash, args.lfw, build)
+    work = build / "bench_ingest_work"
+
+    def ours(source, threads, cold):
+        shutil.rmtree(work, ignore_errors=True)
+        return timed([args.facewash, "ingest", "-q", "--input", source, "--work", work, "--threads", str(threads)], cold)
+    for cold in (False, True) if args.cold else (False,):
+        threads = 2 if cold else 1  # cold: waiting for the disk is what counts, so wall time
+        for form, (source, files) in forms.items():
+            table.add(f"ingest {form}{', cold' if cold else ''} : cat", threads, lambda: ours(source, threads, cold),
+                      lambda: timed(f"echo {files} | xargs cat >/dev/null", cold, shell=True), None, seconds(threads))
+
+
 # ---- set-up --------------------------------------------------------------------------------------------------------------
 
 
@@ -248,7 +297,9 @@ def main():
     parser.add_argument("--lfw", default="", help="folder of photos; default: the demo's")
     parser.add_argument("--like", default="", help=".npy of embeddings; default: those of the photos")
     parser.add_argument("--repeat", type=int, default=5)
-    parser.add_argument("--only", default="faces,peaks,knn,scaling")
+    parser.add_argument("--facewash", default="", help="the program, for ingest")
+    parser.add_argument("--cold", action="store_true", help="ingest with cold caches too: empties the machine's (root)")
+    parser.add_argument("--only", default="faces,peaks,knn,scaling,ingest")
     parser.add_argument("--json", required=True)
     args = parser.parse_args()
     build, only = pathlib.Path(args.json).parent, args.only.split(",")
@@ -274,6 +325,8 @@ def main():
         scaling(table, programs[1], programs[2], "loop", "photo to embedding")
         pair = [Program(args.program, t, rows=args.rows) for t in (1, 2)]
         scaling(table, *pair, "exact", "k-NN exact, isotropic")
+    if "ingest" in only and args.facewash and args.lfw:
+        ingest(table, args, build)
     pathlib.Path(args.json).write_text(json.dumps({"machine": machine, "photos": len(photos), "rows": args.rows,
                                                    "table": table.rows}, indent=1) + "\n")
 

@@ -77,6 +77,33 @@ static inline void reads_image(const fw_source *s, const char *key, int i)
     reads_bytes(s, key, want, n);
 }
 
+/* A walk that reads along names the same records, has `taken` of them at hand, and those are what reading gives. */
+static inline void reads_along(const char *scheme, const char *dir, const char *name, int taken)
+{
+    fw_err e = {0};
+    fw_source *s = open_in(scheme, dir, name, NULL, &e), *other = open_in(scheme, dir, name, NULL, &e);
+    if (!s || !other) fail_msg("%s", e.msg);
+    fw_record a, b;
+    fw_source_along(s);
+    while (fw_source_next(s, &a, &e) > 0) {
+        char *bytes = NULL;
+        size_t n = 0;
+        assert_int_equal(fw_source_next(other, &b, &e), 1);
+        assert_string_equal(a.path, b.path);
+        assert_string_equal(a.label, b.label);
+        assert_int_equal(a.bytes, b.bytes);
+        if (!fw_source_take(s, &bytes, &n)) continue;
+        reads_bytes(other, a.path, bytes, n);
+        free(bytes);
+        taken--;
+    }
+    assert_int_equal(e.code, FW_OK);
+    assert_int_equal(fw_source_next(other, &b, &e), 0);
+    assert_int_equal(taken, 0);
+    fw_source_close(s);
+    fw_source_close(other);
+}
+
 /* Reading fails with a message that holds `part`. */
 static inline void read_fails(const fw_source *s, const char *key, size_t max, const char *part)
 {

@@ -438,6 +438,27 @@ static void test_damaged(void **state)
     FW_UNUSED(d);
 }
 
+/* A constant without a name in a first graph that has no node: nobody may look for it in the second. */
+static void test_two_graphs(void **state)
+{
+    FW_UNUSED(state);
+    fw_buf constant = {0}, graph = {0}, file = {0};
+    pb_int(&constant, 2, 1);
+    pb_message(&graph, 5, &constant);
+    pb_message(&file, 7, &graph);
+    tiny_onnx o = {0};
+    tiny_value(&o, 11, "x", 1, 1, (int64_t[]){1});
+    tiny_node(&o, "Relu", (const char *const[3]){"x"}, "y", NULL, 0, NULL);
+    tiny_value(&o, 12, "y", 1, 1, (int64_t[]){1});
+    pb_message(&file, 7, &o.graph);
+    FILE *f = fopen(path, "wb");
+    assert_true(f && fwrite(file.data, 1, file.len, f) == file.len && !fclose(f));
+    fw_buf_free(&file);
+    fw_onnx *g;
+    fw_err e = {0};
+    assert_int_equal(fw_onnx_read(path, &g, &e), FW_EFAIL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -451,6 +472,7 @@ int main(void)
         cmocka_unit_test(test_no_memory_of_before),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_two_graphs),
     };
     return cmocka_run_group_tests_name("fastnet", tests, start, stop);
 }

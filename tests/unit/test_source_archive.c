@@ -137,11 +137,37 @@ static void odd_members(void **state)
     fw_source_skipped(s, &files, &links);
     assert_int_equal(files, 1);
     fw_source_close(s);
+    char *zips = made_by_python("zip");
+    s = open_in("zip", zips, "gap.zip", NULL, &e); /* bytes between members are stepped over, by key as in the walk */
+    walks_as(s, "person 0/0.jpg|person 0|50 person 0/1.jpg|person 0|63 person 0/2.jpg|person 0|76 ");
+    reads_image(s, "person 0/2.jpg", 2);
+    fw_source_close(s);
+    scratch_done(zips);
+    s = open_in("tar", dir, "oddmode.tar", NULL, &e); /* what the walk reads is read by its key too */
+    walks_as(s, "a/1.jpg|a|63 a/2.jpg|a|76 ");
+    reads_image(s, "a/2.jpg", 2);
+    fw_source_close(s);
     s = open_in("tar", dir, "bytes.tar", NULL, &e); /* names are bytes */
     walks_as(s, "odd\xff\xfe/1.jpg|odd\xff\xfe|63 ");
     reads_image(s, "odd\xff\xfe/1.jpg", 1);
     fw_source_close(s);
     scratch_done(dir);
+}
+
+/* What is compressed by itself is left to the caller's threads. */
+static void reading_along(void **state)
+{
+    FW_UNUSED(state);
+    char *dir = made_by_python("tar"), *zips = made_by_python("zip");
+    reads_along("tar", dir, "people.tar", 13);
+    reads_along("tar", dir, "people.tar.gz", 13);
+    reads_along("tar", dir, "wds-*.tar", 9);
+    reads_along("tar", dir, "wdz-*.tar.gz", 9);
+    reads_along("tar", dir, "oddmode.tar", 2);
+    reads_along("zip", zips, "stored.zip", 0);
+    reads_along("zip", zips, "deflated.zip", 0);
+    scratch_done(dir);
+    scratch_done(zips);
 }
 
 typedef struct reader {
@@ -214,14 +240,19 @@ static void damaged_archives(void **state)
     walk_fails("tar", dir, "negative.tar", "offset");
     walk_fails("tar", dir, "toolong.tar", "offset");
     walk_fails("zip", dir, "good.tar", "offset");
+    fw_err e = {0};
+    fw_source *s = open_in("tar", dir, "sparse.tar", NULL, &e); /* libarchive says "retry", for ever */
+    read_fails(s, "person 0/000.jpg", 1 << 20, "sparse");
+    fw_source_close(s);
     scratch_done(dir);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(folders_of_people), cmocka_unit_test(zips),    cmocka_unit_test(webdataset),
-        cmocka_unit_test(odd_members),       cmocka_unit_test(threads), cmocka_unit_test(damaged_archives),
+        cmocka_unit_test(folders_of_people), cmocka_unit_test(zips),        cmocka_unit_test(webdataset),
+        cmocka_unit_test(reading_along),     cmocka_unit_test(odd_members), cmocka_unit_test(threads),
+        cmocka_unit_test(damaged_archives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,6 +51,12 @@ static void without_an_index(void **state)
     walks_as(s, "0|1|50 1|1|63 2|2|76 ");
     reads_image(s, "1", 1);
     fw_source_close(s);
+    s = open_in("rec", dir, "bigids.rec", NULL, &e); /* every 64-bit number is a key */
+    assert_non_null(s);
+    walks_as(s, "10000000000000000000|2|63 18446744073709551615|1|50 ");
+    reads_image(s, "18446744073709551615", 0);
+    read_fails(s, "18446744073709551616", 100, "no record");
+    fw_source_close(s);
     scratch_done(dir);
 }
 
@@ -89,6 +95,20 @@ static void records_in_parts(void **state)
     reads_bytes(s, "3", MAGIC "abc", 7);
     fw_source_close(s);
     scratch_done(dir);
+}
+
+static void reading_along(void **state)
+{
+    FW_UNUSED(state);
+    char *dir = made_by_python("rec"), *bad = made_by_python("badrec");
+    reads_along("rec", dir, "train.rec", 9);
+    reads_along("rec", dir, "parts.rec", 4);
+    reads_along("rec", dir, "gaps.rec", 4);
+    reads_along("rec", dir, "big.rec", 2);
+    reads_along("rec", bad, "truncated.rec", 1);
+    reads_along("rec", bad, "outside.rec", 1);
+    scratch_done(dir);
+    scratch_done(bad);
 }
 
 static void past_four_gigabytes(void **state)
@@ -173,6 +193,7 @@ int main(void)
         cmocka_unit_test(without_an_index),
         cmocka_unit_test(odd_numbers_and_labels),
         cmocka_unit_test(records_in_parts),
+        cmocka_unit_test(reading_along),
         cmocka_unit_test(past_four_gigabytes),
         cmocka_unit_test(what_cannot_be_opened),
         cmocka_unit_test(bad_records),

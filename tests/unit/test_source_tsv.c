@@ -152,6 +152,16 @@ static void lines_across_chunks(void **state)
     scratch_done(dir);
 }
 
+static void reading_along(void **state)
+{
+    FW_UNUSED(state);
+    char *dir = made_by_python("tsv");
+    reads_along("tsv", dir, "big.tsv.gz", 300);
+    reads_along("tsv", dir, "celeb.tsv.gz", 9);
+    reads_along("tsv", dir, "celeb.tsv", 0); /* decoded by the caller's threads */
+    scratch_done(dir);
+}
+
 static void base64(void **state)
 {
     FW_UNUSED(state);
@@ -179,12 +189,45 @@ static void base64(void **state)
         if (fw_base64_decode(bad[i], strlen(bad[i]), out, &n)) fail_msg("'%s' passes", bad[i]);
 }
 
+/* Every length around the pieces that are worked on at once, in place; and any one character that does not belong. */
+static void base64_of_any_length(void **state)
+{
+    FW_UNUSED(state);
+    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    unsigned char bytes[2400];
+    fw_rng rng = {7};
+    for (size_t i = 0; i < sizeof bytes; i++) bytes[i] = (unsigned char)fw_rng_next(&rng);
+    for (size_t n = 0; n <= sizeof bytes; n += n < 800 ? 1 : 7) {
+        fw_buf b = {0};
+        size_t got = 0;
+        fw_buf_puts(&b, "");
+        fw_base64_encode(&b, bytes, n);
+        assert_int_equal(b.len, (n + 2) / 3 * 4);
+        assert_true(fw_base64_decode(b.data, b.len, b.data, &got));
+        assert_int_equal(got, n);
+        assert_memory_equal(b.data, bytes, n);
+        fw_buf_free(&b);
+    }
+    for (int c = 0; c < 256; c++)
+        for (size_t at = 0; at < 21; at++) {
+            char text[24], out[32];
+            size_t got;
+            memset(text, 'A', sizeof text);
+            text[at] = (char)c;
+            assert_true(fw_base64_decode(text, 24, out, &got) == (c && strchr(alphabet, c) != NULL));
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(msceleb),   cmocka_unit_test(key_columns),
-        cmocka_unit_test(odd_lines), cmocka_unit_test(lines_across_chunks),
+        cmocka_unit_test(msceleb),
+        cmocka_unit_test(key_columns),
+        cmocka_unit_test(odd_lines),
+        cmocka_unit_test(lines_across_chunks),
+        cmocka_unit_test(reading_along),
         cmocka_unit_test(base64),
+        cmocka_unit_test(base64_of_any_length),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
