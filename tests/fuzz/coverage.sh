@@ -14,7 +14,7 @@ for name; do
     LLVM_PROFILE_FILE=$raw "$counting/fuzz_$name" -runs=0 "$fuzz/corpus/$name" "$fuzz/seeds/$name" 2>/dev/null
     llvm-profdata merge -o "$counting/$name.profdata" "$raw"
     for path in ${file[$name]}; do
-        llvm-cov export -summary-only -instr-profile="$counting/$name.profdata" "$counting/fuzz_$name" "$PWD/$path" "$path" 2>/dev/null |
+        llvm-cov export -summary-only -instr-profile="$counting/$name.profdata" "$counting/fuzz_$name" "$path" 2>/dev/null |
             /usr/bin/python3 -c 'import json, sys
 name, path = sys.argv[1:]
 for f in json.load(sys.stdin)["data"][0]["files"]:
