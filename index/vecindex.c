@@ -2,6 +2,7 @@
 
 #include "knn.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -145,7 +146,12 @@ int fw_vecindex_add(fw_vecindex *x, const fw_vectors *v, size_t first, fw_err *e
 
 int fw_vecindex_save(const fw_vecindex *x, const char *path, fw_err *e)
 {
-    return faiss_write_index_fname(x->faiss, path) ? faiss_fail(e, "write index", path) : FW_OK;
+    if (!faiss_write_index_fname(x->faiss, path)) return FW_OK;
+    const char *text = faiss_get_last_error(); /* all that FAISS says of the reason; long paths cut it off in ours */
+    bool full = text && (strstr(text, strerror(ENOSPC)) || strstr(text, strerror(EDQUOT)));
+    (void)faiss_fail(e, "write index", path);
+    if (full) e->code = FW_EAGAIN;
+    return e->code;
 }
 
 int fw_vecindex_load(const char *path, fw_vecindex **out, fw_err *e)
