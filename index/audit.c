@@ -314,8 +314,8 @@ static int audit_photos(fw_audit *a, const fw_audit_in *in, const fw_audit_opt *
 {
     uint32_t *ring = FW_ARRAY(uint32_t, a->n + 1);
     fw_judge j = {.a = a, .in = in, .opt = opt, .v = in->v};
-    a->claimed = fw_copies_across(in->v, in->label, ring);
-    if (a->claimed && !(opt->off & FW_OFF_CLAIMS)) j.ring = ring;
+    a->contested = fw_copies_across(in->v, in->label, ring);
+    if (a->contested && !(opt->off & FW_OFF_CONTESTED)) j.ring = ring;
     fw_audit_in second = *in;
     fw_reliability r = {0};
     judge_open(&j);

@@ -11,18 +11,18 @@
  *   4 posterior   per image: similarity to the main centroid without itself, given what the photo can say, against (a)
  *                 being a stranger, (b) belonging to another label's main group (candidates: labels of its kNN
  *                 neighbours); whole groups are judged together; a photo under two labels is right under one at most
- *                 (claims.c); noise prior per label, shrunk to labels of its size;
- *                 genuine model refitted; main groups redrawn; to a fixed point, at most 4 times
- *     again       1 to 4 a second time: the first look's members teach how reliable each photo is (reliability.h),
- * which takes the place of its quality, and what hard photos have in common is taken out of the embeddings 5 verdicts
- * flagged images: relabel to the identity they match, else to a further person of the label (LABEL#2), else remove.
- * What cannot be judged is `review`. 6 identities  merge (same person under two labels), split (two people under one
- * label), noise rate with interval
+ *                 (contested.c); noise prior per label, shrunk to labels of its size; genuine model refitted; main
+ *                 groups redrawn; to a fixed point, at most 4 times
+ *     again       1 to 4 a second time: the first look's members teach how reliable each photo is (reliability.h), which
+ *                 takes the place of its quality, and what hard photos have in common is taken out of the embeddings
+ *   5 verdicts    flagged images: relabel to the identity they match, else to a further person of the label (LABEL#2),
+ *                 else remove. What cannot be judged is `review`.
+ *   6 identities  merge (same person under two labels), split (two people under one label), noise rate with interval
  *
  * Similarities and centres that come out are those of the second look's space: some .01 to .03 below plain cosines.
  *
  * Cost: linear in images; O(m * LINK_MAX * dim) inside a label of m images (LINK_MAX = 1024); across labels only what
- * the kNN graph proposes. Memory: 95 bytes per image and 2 * dim + 90 bytes per label beside the inputs. Deterministic
+ * the kNN graph proposes. Memory: 100 bytes per image and 2 * dim + 90 bytes per label beside the inputs. Deterministic
  * for any number of threads.
  */
 #ifndef FW_AUDIT_H
@@ -49,17 +49,17 @@ typedef struct fw_audit_opt {
 } fw_audit_opt;
 #define FW_AUDIT_DEFAULTS ((fw_audit_opt){.target_far = 1e-3, .policy = FW_BALANCED, .seed = 1, .pairs = 2000000})
 enum {
-    FW_OFF_JOIN = 1,      /* groups: average link at t_in only, fragments stay apart */
-    FW_OFF_SUPPORT = 2,   /* main group: the largest, not the best supported */
-    FW_OFF_SWITCH = 4,    /* main groups of foreign persons stay */
-    FW_OFF_OTHERS = 8,    /* no evidence from other identities */
-    FW_OFF_ROUNDS = 16,   /* main groups are not redrawn */
-    FW_OFF_GATHER = 32,   /* first main group: without its supporters */
-    FW_OFF_UNION = 64,    /* groups are not judged as a whole */
-    FW_OFF_LEARNED = 128, /* no second look with learned reliability */
-    FW_OFF_CENTRE = 256,  /* its rank, but not its centres */
-    FW_OFF_CLAIMS = 512   /* a photo under two labels is two photos */
-};                        /* quality: pass NULL */
+    FW_OFF_JOIN = 1,       /* groups: average link at t_in only, fragments stay apart */
+    FW_OFF_SUPPORT = 2,    /* main group: the largest, not the best supported */
+    FW_OFF_SWITCH = 4,     /* main groups of foreign persons stay */
+    FW_OFF_OTHERS = 8,     /* no evidence from other identities */
+    FW_OFF_ROUNDS = 16,    /* main groups are not redrawn */
+    FW_OFF_GATHER = 32,    /* first main group: without its supporters */
+    FW_OFF_UNION = 64,     /* groups are not judged as a whole */
+    FW_OFF_LEARNED = 128,  /* no second look with learned reliability */
+    FW_OFF_CENTRE = 256,   /* its rank, but not its centres */
+    FW_OFF_CONTESTED = 512 /* a photo under two labels is two photos */
+};                         /* quality: pass NULL */
 
 typedef struct fw_audit_in {
     const fw_vectors *v;
@@ -97,7 +97,7 @@ typedef struct fw_audit {
     double flip_share;                   /* of the wrong labels: those that belong to another identity of the set */
     double reliability; /* share of the spread of own similarities that photos' reliability explains; 0: not learned */
     size_t copies;      /* images with the embedding of another image of their label: judged once (copies.h) */
-    size_t claimed;     /* images that stand under another label as well (claims.c) */
+    size_t contested;   /* images that stand under another label as well (contested.c) */
     int rounds;
 } fw_audit;
 

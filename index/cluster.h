@@ -6,8 +6,9 @@
  *      components  connected components: any chain of edges joins
  * 2. Joining: what stands apart only because single photos are unlike is joined by centroids. The centroid of n photos
  *    carries less noise than a photo, so for the same person its cosine grows with n, while that of different people
- * does not: one threshold for centroids, `join`, finds more at the same risk. Pairs of clusters (and lone photos) with
- * a graph edge of at least `candidate` are compared; those that are each other's best above `join` become one; repeat.
+ *    does not: one threshold for centroids, `join`, finds more at the same risk. Pairs of clusters (and lone photos) with
+ *    a graph edge of at least `candidate` are compared; those that are each other's best above `join` become one;
+ *    repeat.
  *
  * Thresholds come from the calibration. A face that is compared with n others meets n * FAR(t) unrelated ones above t,
  * so the similarity that chance likeness reaches grows slowly with the set; fw_cluster_defaults fixes that number.

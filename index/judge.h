@@ -2,7 +2,7 @@
  *
  *   groups.c     2 groups, 3 main groups: who is inside a label, and whose label is it
  *   posterior.c  4 similarities, their likelihood ratios, P(label is wrong)
- *   claims.c     a photo under two labels
+ *   contested.c     a photo under two labels
  *   priors.c     what the posterior rests on: noise by label, share of flips, the genuine model, rho
  *   reliability.c  what each photo can say
  *
@@ -90,8 +90,8 @@ void fw_judge_all(fw_judge *j);
 double fw_judge_against(const fw_judge *j, size_t i);
 double fw_judge_flip_part(const fw_judge *j, size_t i);
 
-/* claims.c: photos that stand under several labels, after the scores. */
-void fw_judge_claims(fw_judge *j);
+/* contested.c: photos that stand under several labels, after the scores. */
+void fw_judge_contested(fw_judge *j);
 /* The copy of row i among the members of label l, or FW_NONE. */
 uint32_t fw_judge_copy_in(const fw_judge *j, uint32_t i, uint32_t l);
 

@@ -1,13 +1,15 @@
 /* overlap: which identities and photos of a training set also stand in a benchmark.
  *
  * A test on people or photos that were trained on measures memory. Three rules, reported apart:
- *   face    identity level: the train identity is a benchmark identity. Centroids are compared, not photos: of two
- * sets' millions of photo pairs some unrelated ones are alike (max-image cosine > .5 is right in 65-90 % of cases),
- *           centroids average that away. Labels are noisy, so a centroid leaves out photos that do not fit it. A
- * finding has the label, and its closest photo pair. photo level: a photo that does not fit its own identity and
- * matches a benchmark person is a leak under a wrong label. It has NO label (FW_OVERLAP_NONE): the row alone is meant,
- * the identity is clean. image   the same photo (index/dup.h) is in both. name    equal label strings but for case,
- * spaces and punctuation. Says nothing about faces; off unless `names`.
+ *
+ *   face    identity level: the train identity is a benchmark identity. Centroids are compared, not photos: of two sets'
+ *           millions of photo pairs some unrelated ones are alike (max-image cosine > .5 is right in 65-90 % of cases),
+ *           centroids average that away. Labels are noisy, so a centroid leaves out photos that do not fit it, and
+ *           photos that say little count for little (reliability.h). A finding has the label, and its closest photo pair.
+ *           photo level: a photo that does not fit its own identity and matches a benchmark person is a leak under a
+ *           wrong label. It has NO label (FW_OVERLAP_NONE): the row alone is meant, the identity is clean.
+ *   image   the same photo (index/dup.h) is in both.
+ *   name    equal label strings but for case, spaces and punctuation. Says nothing about faces; off unless `names`.
  *
  * Thresholds. A train identity meets every benchmark identity, so at any cosine a number of pairs is expected to be
  * alike by chance: pairs x FAR from the calibration. Against the number of pairs that are that alike it gives the false

@@ -243,5 +243,5 @@ void fw_judge_all(fw_judge *j)
     size_t labels = j->in->labels;
 #pragma omp parallel for schedule(dynamic, 64)
     for (size_t l = 0; l < labels; l++) judge_label(j, l);
-    fw_judge_claims(j);
+    fw_judge_contested(j);
 }

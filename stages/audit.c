@@ -72,7 +72,7 @@ static json_t *describe(const fw_audit *a, const fw_audit_opt *o)
         "s:o, s:o}, s:i}",
         "noise_rate", "estimate", a->noise, "interval95", a->noise_low, a->noise_high, "share_of_other_identities",
         a->flip_share, "policies", policies(a), "thresholds", limits, "reliability_explains", a->reliability,
-        "copies_in_identity", (json_int_t)a->copies, "copies_across_identities", (json_int_t)a->claimed, "target_far",
+        "copies_in_identity", (json_int_t)a->copies, "copies_across_identities", (json_int_t)a->contested, "target_far",
         o->target_far, "impostor", "pairs", (json_int_t)c->pairs, "q0", c->q0, "q1", c->q1, "q2", c->q2, "left",
         c->left, "same_person_share", c->same_person, "histogram", histogram(c->impostor_hist), "genuine", "images",
         (json_int_t)c->genuine, "rho", c->rho, "components", genuine, "histogram", histogram(c->own_hist), "rounds",

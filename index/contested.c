@@ -1,4 +1,4 @@
-/* claims: one photo under several labels (judge.h).
+/* contested: one photo under several labels (judge.h).
  *
  * It shows one person, so at most one of the labels is right, unless two of them are one person. With o the odds that a
  * label is right on the evidence of its own people, P(right) = o / (1 + sum of all o). A photo that fits one label and
@@ -6,7 +6,8 @@
  */
 #include "judge.h"
 
-enum { CLAIMS = 16 }; /* labels weighed against each other; a photo under more of them is no portrait of anybody */
+/* Photos under more labels are placeholders, not portraits: their labels are not asked whether they name one person. */
+enum { PORTRAIT = 16 };
 
 uint32_t fw_judge_copy_in(const fw_judge *j, uint32_t i, uint32_t l)
 {
@@ -38,29 +39,38 @@ static bool one_person(const fw_judge *j, uint32_t i, uint32_t k, float *x)
     return fw_dot(x + dim, x + 2 * dim, j->v->dim) / (fw_size_factor(rho, a) * fw_size_factor(rho, b)) > j->a->t_person;
 }
 
-/* Scores of the ring of row i, of which i is the first. */
-static void weigh_claims(fw_judge *j, uint32_t i, float *x)
+static size_t ring_of(const fw_judge *j, uint32_t i, uint32_t *row)
 {
-    uint32_t row[CLAIMS];
-    double odds[CLAIMS];
     size_t n = 0;
-    for (uint32_t k = i;; k = j->ring[k]) {
-        if (n == CLAIMS) return;
-        odds[n] = (1 - (double)j->a->score[k]) / fmax(j->a->score[k], 1e-6);
-        row[n++] = k;
-        if (j->ring[k] == i) break;
-    }
-    for (size_t k = 0; k < n; k++) {
-        double all = 1 + odds[k];
-        for (size_t o = 0; o < n; o++)
-            if (o != k && !one_person(j, row[k], row[o], x)) all += odds[o];
-        j->torn[row[k]] = j->a->score[row[k]] <= 0.5f;
-        j->a->score[row[k]] = (float)(1 - odds[k] / all);
-        j->torn[row[k]] &= j->a->score[row[k]] <= fw_policy_over(FW_CONSERVATIVE);
-    }
+    uint32_t k = i;
+    do {
+        if (row) row[n] = k;
+        n++;
+    } while ((k = j->ring[k]) != i);
+    return n;
 }
 
-void fw_judge_claims(fw_judge *j)
+/* Scores of the ring of row i. */
+static void weigh_ring(fw_judge *j, uint32_t i, float *x)
+{
+    size_t n = ring_of(j, i, NULL);
+    uint32_t *row = FW_ARRAY(uint32_t, n);
+    double *odds = FW_ARRAY(double, n), sum = 1;
+    ring_of(j, i, row);
+    for (size_t k = 0; k < n; k++) sum += odds[k] = (1 - (double)j->a->score[row[k]]) / fmax(j->a->score[row[k]], 1e-6);
+    for (size_t k = 0; k < n; k++) {
+        double all = sum;
+        for (size_t o = 0; o < n && n <= PORTRAIT; o++)
+            if (o != k && one_person(j, row[k], row[o], x)) all -= odds[o];
+        float before = j->a->score[row[k]], now = (float)(1 - odds[k] / all);
+        j->torn[row[k]] = before <= 0.5f && now <= fw_policy_over(FW_CONSERVATIVE);
+        j->a->score[row[k]] = now;
+    }
+    fw_free(row);
+    fw_free(odds);
+}
+
+void fw_judge_contested(fw_judge *j)
 {
     if (!j->ring) return;
 #pragma omp parallel
@@ -70,7 +80,7 @@ void fw_judge_claims(fw_judge *j)
         for (size_t i = 0; i < j->v->n; i++) {
             uint32_t k = j->ring[i];
             while (k > i) k = j->ring[k];
-            if (k == i && j->ring[i] != i) weigh_claims(j, (uint32_t)i, x); /* each ring by its first row */
+            if (k == i && j->ring[i] != i) weigh_ring(j, (uint32_t)i, x); /* each ring by its first row */
         }
         fw_free(x);
     }
