@@ -69,7 +69,7 @@
         tile(fw.count(c.kept + c.relabel), "kept", `${fw.percent((c.kept + c.relabel) / Math.max(1, c.images))}; ${fw.count(c.identities_kept)} identities`), noise),
       flow(c),
       el("h2", {}, "To decide"),
-      el("div.tiles.queues", {}, r.queues.map((q) => tile(fw.count(q.total), fw.queues[q.key].title, q.across ? `${fw.queues[q.key].short} (${fw.plural(q.across, "such group")})` : fw.queues[q.key].short, `#/${q.key}`))),
+      el("div.tiles.queues", {}, r.queues.map((q) => tile(fw.count(q.total), fw.queues[q.key].title, q.across ? `${fw.queues[q.key].short}; ${fw.plural(q.across, "group")} under several names` : fw.queues[q.key].short, `#/${q.key}`))),
       curators(r),
       el("h2", {}, "What was measured"),
       el("div.charts", {},
