@@ -64,17 +64,17 @@ void fw_quant_free(fw_quant *q);
 typedef struct fw_pack {
     const fw_quant *q;
     size_t n, panels, words;
-    uint32_t *word;      /* panels x words x nr; int8 with 128 added to every byte */
-    float *scale, *loss; /* panels x nr; scale 0 and loss NaN where rows fill up the last panel */
-    float *err, *rest;   /* per row; freed by fw_pack_losses */
+    uint32_t *word;           /* panels x words x nr; int8 with 128 added to every byte */
+    float *scale, *loss;      /* panels x nr; scale 0 and loss NaN where rows fill up the last panel */
+    float *norm, *err, *rest; /* per row: length, rounding error, length outside of the subspace (upper bounds) */
     float norm_max, err_max, rest_max;
 } fw_pack;
 
-/* Pack rows row[0..n-1] of v in that order. Parallel. The losses are those of a search of p in itself. */
+/* Pack rows row[0..n-1] of v in that order. Parallel. Before a search the pack must meet the one that it is searched
+ * in. */
 fw_pack *fw_pack_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_quant *q);
-/* As fw_pack_new, for two packs that will meet each other. */
-void fw_pack_pair(const fw_vectors *v, const uint32_t *row, size_t n, const fw_vectors *w, const uint32_t *wrow,
-                  size_t m, const fw_quant *q, fw_pack **p, fw_pack **g);
+/* Set the losses for a search of p in g (the same: for a search in itself). */
+void fw_pack_meet(fw_pack *p, fw_pack *g);
 void fw_pack_free(fw_pack *p);
 /* The best `keep` of all candidates that were offered to a row, kept lazily: a list of up to `cap` keys is cut back to
  * `keep` when it is full, and its threshold is then the worst key kept. What was dropped has a score <= threshold.
@@ -159,6 +159,17 @@ void fw_block_init(fw_block *b, const fw_pack *p);
 void fw_block_free(fw_block *b);
 /* Load rows pick[0..count-1] of p; thresholds start at -inf. */
 void fw_block_load(fw_block *b, const fw_pack *p, const uint32_t *pick, size_t count);
+/* Rows that are loaded again and again, out of their panels: words of a row side by side, and its bias. */
+typedef struct fw_rows {
+    size_t first, count; /* positions of the pack */
+    uint32_t *word;      /* count x words */
+    int32_t *bias;
+} fw_rows;
+void fw_rows_init(fw_rows *r, const fw_pack *p, size_t room);
+void fw_rows_take(fw_rows *r, const fw_pack *p, size_t first, size_t count);
+void fw_rows_free(fw_rows *r);
+/* As fw_block_load, for positions within r. */
+void fw_block_load_rows(fw_block *b, const fw_pack *p, const fw_rows *r, const uint32_t *pick, size_t count);
 /* Score against panel `panel` of g; returns the number of hits in b->strip.where / score. */
 size_t fw_block_score(fw_block *b, const fw_pack *g, size_t panel);
 static inline size_t fw_hit_row(const fw_block *b, size_t hit)
@@ -197,29 +208,63 @@ size_t fw_search_symmetric_bytes(const fw_search *s);
  * that dropped candidates scored at most `min`. The keys are overwritten. */
 bool fw_search_finish(const fw_search *s, float *query, size_t p, uint64_t *key, size_t len, float min);
 
-/* Inverted lists: k-means over the rows, and for a range of rows the neighbours in their nearest lists. */
+/* Inverted lists: a list's rows are those whose nearest centre it is. Lists that lie near each other have numbers near
+ * each other. */
+#define FW_IVF_BINS 8
 typedef struct fw_ivf_plan {
-    size_t lists, probes;
-    double recall10;    /* on the second half of the sample */
-    size_t sampled;     /* rows of that half */
-    uint32_t *home;     /* list of each usable row (by position in `row`) */
-    fw_vectors *centre; /* the centres, rounded to fp16 */
+    size_t lists;
+    float edge[FW_IVF_BINS - 1];  /* classes of rows: by similarity to their centre, edge[i] is where i + 1 begins */
+    uint32_t probes[FW_IVF_BINS]; /* lists that rows of a class look into */
+    double mean_probes;           /* over all rows */
+    double recall10;              /* on the second half of the sample */
+    size_t sampled;               /* rows of that half */
+    uint32_t *home;               /* list of each usable row (by position in `row`) */
+    uint8_t *bin;                 /* class of each usable row */
+    fw_vectors *centre;           /* the centres, rounded to fp16 */
     uint16_t *centre_half;
 } fw_ivf_plan;
 /* Only the centres of plan->lists lists, at most `rows`. */
-FW_MUST_USE int fw_ivf_centres(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_kernel *kern,
-                               uint64_t seed, fw_ivf_plan *plan, fw_err *e);
-/* Make lists for the `rows` usable rows and find the smallest number of probes whose recall@10 reaches `floor`. */
-FW_MUST_USE int fw_ivf_plan_make(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_kernel *kern,
+FW_MUST_USE int fw_ivf_centres(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_quant *q, uint64_t seed,
+                               fw_ivf_plan *plan, fw_err *e);
+/* Part of making a plan, after lists and homes (join_probes.c); `all` packs the rows `row`. */
+FW_MUST_USE int fw_ivf_choose_probes(const fw_vectors *v, const uint32_t *row, fw_pack *all, uint64_t seed,
+                                     double floor, fw_ivf_plan *plan, fw_err *e);
+/* Make lists for the `rows` usable rows and find how many of them must be looked into for a recall@10 of `floor`. */
+FW_MUST_USE int fw_ivf_plan_make(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_quant *q,
                                  uint64_t seed, double floor, fw_ivf_plan *plan, fw_err *e);
 void fw_ivf_plan_free(fw_ivf_plan *plan);
 /* The graph: s->off leaves room for k per row; got[row] is how many each got. */
 FW_MUST_USE int fw_ivf_search(const fw_ivf_plan *plan, fw_search *s, const uint32_t *row, size_t rows,
-                              const fw_kernel *kern, uint32_t *got, size_t *certified, fw_err *e);
-/* For each of `probes` rows of v its k nearest rows of w: s->id and s->sim (probes x k) are allocated. */
-FW_MUST_USE int fw_search_nearest(const fw_vectors *v, const uint32_t *row, size_t probes, const fw_vectors *w,
-                                  const uint32_t *wrow, size_t rows, const fw_kernel *kern, uint32_t k, bool self,
-                                  uint32_t **id, fw_err *e);
+                              const fw_quant *q, uint32_t *got, size_t *certified, fw_err *e);
+/* 0 .. n-1; and the members of each list in ascending order, member[first[l]] .. member[first[l + 1] - 1]. Owned by
+ * the caller; `first` has room for lists + 1. */
+uint32_t *fw_iota(size_t n);
+/* `count` of the usable rows at random places, one from each equal stretch. */
+uint32_t *fw_sample_rows(const uint32_t *row, size_t rows, size_t count, uint64_t seed);
+uint32_t *fw_invert(const uint32_t *list, size_t n, size_t lists, size_t *first);
+/* The nearest as sets: which k rows of w are nearest to each of `count` rows of p. */
+typedef struct fw_nearest {
+    const fw_vectors *v, *w;
+    const uint32_t *row, *wrow; /* dataset row of each position of the packs */
+    const fw_pack *p, *g;       /* v's and w's; they have met */
+    const uint32_t *pick;       /* their positions; NULL: all, from 0 on */
+    size_t count;
+    uint32_t k;            /* at most w's rows, one less with self */
+    bool self;             /* a row does not find itself */
+    const uint32_t *guess; /* by position of p: a position of g near which the nearest are likely; NULL: unknown */
+} fw_nearest;
+/* *id: count x k rows of w, in no order, owned by the caller. */
+FW_MUST_USE int fw_search_nearest(const fw_nearest *n, uint32_t **id, fw_err *e);
+/* Parts of a search, for those that go their own ways. The probes at positions pick[0..count-1], FW_JOIN_ROWS at most,
+ * against the whole gallery, beginning with the panel of position `begin`; lists 0..count-1 of c are theirs. */
+void fw_search_scan(const fw_search *s, fw_block *b, fw_cand *c, const uint32_t *pick, size_t count, size_t begin);
+/* n keys (gallery positions by score) become keys of true similarity and dataset row; n <= FW_JOIN_KEEP_MAX. */
+void fw_true_keys(const fw_search *s, float *query, size_t p, uint64_t *key, size_t n);
+/* May probe p be answered with gallery position c? */
+static inline bool fw_admissible(const fw_search *s, size_t p, size_t c)
+{
+    return !(s->self && s->gallery_row[c] == s->probe_row[p]);
+}
 /* Candidates to re-score for k results of this kernel. */
 uint32_t fw_search_keep(const fw_kernel *kern, uint32_t k);
 

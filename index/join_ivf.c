@@ -1,209 +1,47 @@
-/* Inverted lists: each row looks for neighbours in its nearest lists only. Every multiplication, k-means included, goes
- * through the certified search, so lists and graph are the same on every CPU. */
+/* The graph by inverted lists: each row looks for neighbours in its nearest lists only (join_lists.c). */
 #include "join.h"
 
 #include <math.h>
 #include <string.h>
 
-/* k-means: rows per list to learn from, and rounds. Usual values, not tuned here. */
-#define LEARN_PER_LIST 32
-#define ROUNDS         5
-/* Rows whose true neighbours are computed: half to choose the number of probes, half to report. 10,000 neighbours in
- * each half give recall .99 a standard error of about .001. */
-#define JUDGES 2000
-#define DEPTH  10
 /* Rows that are answered together: their lists of candidates (some 2 KB each) belong to one thread. */
-#define TASK 8192
-
-static size_t list_count(size_t rows)
-{
-    size_t lists = (size_t)(4 * sqrt((double)rows));
-    return lists < 1 ? 1 : lists > rows ? rows : lists;
-}
-
-/* `count` of the usable rows at random places, one from each equal stretch. */
-static uint32_t *sample_of(const uint32_t *row, size_t rows, size_t count, uint64_t seed)
-{
-    fw_rng rng = {seed};
-    uint32_t *pick = FW_ARRAY(uint32_t, count);
-    for (size_t i = 0; i < count; i++) {
-        size_t lo = i * rows / count, hi = (i + 1) * rows / count;
-        pick[i] = row[lo + fw_rng_below(&rng, hi - lo)];
-    }
-    return pick;
-}
-
-static uint32_t *iota(size_t n)
-{
-    uint32_t *x = FW_ARRAY(uint32_t, n);
-    for (size_t i = 0; i < n; i++) x[i] = (uint32_t)i;
-    return x;
-}
-
-/* Members of each list, in ascending order: first[list] .. first[list + 1] - 1 of the result. */
-static uint32_t *invert(const uint32_t *list, size_t n, size_t lists, size_t *first)
-{
-    uint32_t *member = FW_ARRAY(uint32_t, n);
-    memset(first, 0, (lists + 1) * sizeof *first);
-    for (size_t i = 0; i < n; i++) first[list[i] + 1]++;
-    for (size_t l = 0; l < lists; l++) first[l + 1] += first[l];
-    size_t *next = FW_ARRAY(size_t, lists);
-    memcpy(next, first, lists * sizeof *next);
-    for (size_t i = 0; i < n; i++) member[next[list[i]]++] = (uint32_t)i;
-    fw_free(next);
-    return member;
-}
-
-/* The direction of the sum of the members; a list without members starts again from a row of the sample. */
-static void move_centre(const fw_vectors *v, const uint32_t *pick, const uint32_t *member, size_t count, uint32_t spare,
-                        uint16_t *out)
-{
-    size_t dim = (size_t)v->dim;
-    double *sum = FW_ARRAY(double, dim);
-    float *x = FW_ARRAY(float, dim);
-    for (size_t i = 0; i < (count ? count : 1); i++) {
-        fw_vectors_get(v, count ? pick[member[i]] : spare, x);
-        for (size_t c = 0; c < dim; c++) sum[c] += x[c];
-    }
-    double norm = 0;
-    for (size_t c = 0; c < dim; c++) norm += sum[c] * sum[c];
-    for (size_t c = 0; c < dim; c++) x[c] = norm > 0 ? (float)(sum[c] / sqrt(norm)) : 0;
-    fw_float_to_half(x, out, dim);
-    fw_free(sum), fw_free(x);
-}
-
-int fw_ivf_centres(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_kernel *kern, uint64_t seed,
-                   fw_ivf_plan *plan, fw_err *e)
-{
-    plan->centre_half = fw_alloc(plan->lists * (size_t)v->dim, sizeof(uint16_t));
-    plan->centre = fw_vectors_wrap(plan->centre_half, plan->lists, v->dim, NULL);
-    size_t lists = plan->lists, dim = (size_t)v->dim, n = lists * LEARN_PER_LIST < rows ? lists * LEARN_PER_LIST : rows;
-    uint32_t *pick = sample_of(row, rows, n, seed), *every = iota(lists), *list = NULL;
-    size_t *first = FW_ARRAY(size_t, lists + 1);
-    int rc = FW_OK;
-    for (size_t l = 0; l < lists; l++)
-        memcpy(plan->centre_half + l * dim, fw_vectors_half(v, pick[l * n / lists]), dim * sizeof(uint16_t));
-    for (int round = 0; round < ROUNDS && !rc; round++) {
-        rc = fw_search_nearest(v, pick, n, plan->centre, every, lists, kern, 1, false, &list, e);
-        uint32_t *member = rc ? NULL : invert(list, n, lists, first);
-#pragma omp parallel for schedule(dynamic, 16) if (!rc)
-        for (size_t l = 0; l < lists; l++)
-            if (!rc)
-                move_centre(v, pick, member + first[l], first[l + 1] - first[l],
-                            pick[(l * 2654435761u + (size_t)round) % n], plan->centre_half + l * dim);
-        fw_free(member), fw_free(list);
-    }
-    fw_free(pick), fw_free(every), fw_free(first);
-    return rc;
-}
-
-/* rank_count[r]: how many true neighbours lie in the list that is r-th nearest to their row, over rows `from`..`to`-1.
- */
-static void count_ranks(const fw_ivf_plan *plan, const uint32_t *home_of_row, const uint32_t *near,
-                        const uint32_t *truth, size_t depth, size_t from, size_t to, size_t *rank_count)
-{
-    uint32_t *rank = FW_ARRAY(uint32_t, plan->lists);
-    for (size_t i = from; i < to; i++) {
-        for (size_t r = 0; r < plan->lists; r++) rank[near[i * plan->lists + r]] = (uint32_t)r;
-        for (size_t d = 0; d < depth; d++) rank_count[rank[home_of_row[truth[i * depth + d]]]]++;
-    }
-    fw_free(rank);
-}
-
-static size_t probes_for(const size_t *rank_count, size_t lists, size_t total, double wanted)
-{
-    size_t found = 0;
-    for (size_t r = 0; r < lists; r++) {
-        found += rank_count[r];
-        if ((double)found >= wanted * (double)total) return r + 1;
-    }
-    return lists;
-}
-
-/* The nearest lists of each judge, all of them, nearest first. */
-static uint32_t *all_lists_by_rank(const fw_vectors *v, const uint32_t *judge, size_t n, const fw_ivf_plan *plan)
-{
-    uint32_t *near = FW_ARRAY(uint32_t, n * plan->lists);
-#pragma omp parallel
-    {
-        float *query = FW_ARRAY(float, 2 * (size_t)v->dim), *sim = FW_ARRAY(float, plan->lists);
-        uint64_t *key = FW_ARRAY(uint64_t, plan->lists);
-        uint32_t *every = iota(plan->lists);
-#pragma omp for schedule(dynamic, 8)
-        for (size_t i = 0; i < n; i++) {
-            fw_rank_dots(v, judge[i], plan->centre, every, plan->lists, query, sim);
-            for (size_t l = 0; l < plan->lists; l++) key[l] = fw_key(sim[l], (uint32_t)l);
-            fw_key_sort(key, plan->lists);
-            for (size_t l = 0; l < plan->lists; l++) near[i * plan->lists + l] = fw_key_id(key[l]);
-        }
-        fw_free(query), fw_free(sim), fw_free(key), fw_free(every);
-    }
-    return near;
-}
-
-/* Recall at p probes needs no search: a true neighbour is found if and only if its list is among the p nearest. */
-static int choose_probes(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_kernel *kern, uint64_t seed,
-                         double floor, fw_ivf_plan *plan, fw_err *e)
-{
-    size_t n = rows < JUDGES ? rows : JUDGES, depth = rows - 1 < DEPTH ? rows - 1 : DEPTH;
-    uint32_t *judge = sample_of(row, rows, n, seed + 1), *truth = NULL;
-    uint32_t *home_of_row = FW_ARRAY(uint32_t, v->n);
-    for (size_t i = 0; i < rows; i++) home_of_row[row[i]] = plan->home[i];
-    int rc = fw_search_nearest(v, judge, n, v, row, rows, kern, (uint32_t)depth, true, &truth, e);
-    if (!rc) {
-        uint32_t *near = all_lists_by_rank(v, judge, n, plan);
-        size_t *a = FW_ARRAY(size_t, plan->lists), *b = FW_ARRAY(size_t, plan->lists), found = 0;
-        count_ranks(plan, home_of_row, near, truth, depth, 0, n / 2, a);
-        count_ranks(plan, home_of_row, near, truth, depth, n / 2, n, b);
-        double margin = (1 - floor) * 0.1; /* about one standard error of the sample, so that the other half agrees */
-        plan->probes = probes_for(a, plan->lists, n / 2 * depth, floor + margin);
-        for (size_t r = 0; r < plan->probes; r++) found += b[r];
-        plan->sampled = n - n / 2;
-        plan->recall10 = plan->sampled ? (double)found / (double)(plan->sampled * depth) : 1;
-        fw_free(near), fw_free(a), fw_free(b);
-    }
-    fw_free(judge), fw_free(truth), fw_free(home_of_row);
-    return rc;
-}
-
-int fw_ivf_plan_make(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_kernel *kern, uint64_t seed,
-                     double floor, fw_ivf_plan *plan, fw_err *e)
-{
-    *plan = (fw_ivf_plan){.lists = list_count(rows)};
-    FW_TRY(fw_ivf_centres(v, row, rows, kern, seed, plan, e));
-    uint32_t *every = iota(plan->lists);
-    int rc = fw_search_nearest(v, row, rows, plan->centre, every, plan->lists, kern, 1, false, &plan->home, e);
-    fw_free(every);
-    return rc ? rc : choose_probes(v, row, rows, kern, seed, floor, plan, e);
-}
-
-void fw_ivf_plan_free(fw_ivf_plan *plan)
-{
-    fw_vectors_free(plan->centre);
-    fw_free(plan->centre_half);
-    fw_free(plan->home);
-    *plan = (fw_ivf_plan){0};
-}
+#define TASK 2048
+/* Bytes of nearest lists that are kept at a time. */
+#define NEAR ((size_t)256 << 20)
 
 /* One run of the search. Positions are in list order: rows of one list lie side by side. */
 typedef struct ivf_run {
     const fw_ivf_plan *plan;
     fw_search *s;
-    const size_t *first;  /* positions of list l: first[l] .. first[l + 1] - 1 */
-    const uint32_t *near; /* TASK rows x probes: nearest lists of the rows of this batch */
-    size_t near_first;    /* position of near's first row */
-    uint32_t *got;        /* by dataset row */
+    const size_t *first; /* positions of list l: first[l] .. first[l + 1] - 1 */
+    fw_pack *pack, *centres;
+    const uint32_t *every; /* 0 .. lists - 1 */
+    const uint32_t *home;  /* by position, as bin */
+    const uint8_t *bin;
+    uint32_t *got; /* by dataset row */
     size_t certified;
+    /* of this batch, positions from batch on: the lists near row i are near[off[i - batch]] .. */
+    size_t batch, *off;
+    uint32_t *near;
 } ivf_run;
 
+/* One thread's workspace. */
+typedef struct ivf_desk {
+    fw_block b;
+    fw_cand c;
+    fw_rows rows;
+} ivf_desk;
+
 /* Rows `pick` (positions) against the members of one list. */
-static void score_list(const ivf_run *r, fw_block *b, fw_cand *c, size_t task_first, const uint32_t *pick, size_t count,
-                       size_t list)
+static void score_list(const ivf_run *r, ivf_desk *d, const uint32_t *pick, size_t count, size_t list)
 {
     const fw_search *s = r->s;
+    fw_block *b = &d->b;
+    fw_cand *c = &d->c;
     size_t nr = (size_t)s->gallery->q->kern->nr, begin = r->first[list], end = r->first[list + 1];
+    const size_t task_first = d->rows.first;
     if (begin == end) return;
-    fw_block_load(b, s->probe, pick, count);
+    fw_block_load_rows(b, s->probe, &d->rows, pick, count);
     for (size_t i = 0; i < count; i++) b->row_min[i] = c->min[pick[i] - task_first];
     for (size_t panel = begin / nr; panel * nr < end; panel++) {
         size_t hits = fw_block_score(b, s->gallery, panel);
@@ -224,9 +62,8 @@ static void redo_row(const ivf_run *r, size_t p, float *query)
     float sim[64];
     fw_cand c;
     fw_cand_init(&c, 1, s->k, 2 * s->k + 8);
-    const uint32_t *near = r->near + (p - r->near_first) * r->plan->probes;
-    for (size_t l = 0; l < r->plan->probes; l++)
-        for (size_t at = r->first[near[l]], end = r->first[near[l] + 1]; at < end;) {
+    for (size_t l = r->off[p - r->batch]; l < r->off[p - r->batch + 1]; l++)
+        for (size_t at = r->first[r->near[l]], end = r->first[r->near[l] + 1]; at < end;) {
             size_t n = 0;
             for (; at < end && n < FW_COUNT(id); at++)
                 if (at != p) id[n++] = s->gallery_row[at];
@@ -242,79 +79,130 @@ static void redo_row(const ivf_run *r, size_t p, float *query)
     fw_cand_free(&c);
 }
 
-/* Answer positions first..first+count-1: group them by the lists they look into, then list by list. */
-static size_t run_task(const ivf_run *r, fw_block *b, fw_cand *c, size_t first, size_t count)
+/* All pairs of a row of the task and a list that it looks into, list by list, beginning with the rows' own lists: they
+ * hold the nearest, so that little of what follows is worth a place. */
+static void score_task(const ivf_run *r, ivf_desk *d, size_t first, size_t count)
 {
-    const fw_search *s = r->s;
-    size_t probes = r->plan->probes, lists = r->plan->lists, certified = 0;
+    const size_t lists = r->plan->lists, *off = r->off + (first - r->batch), pairs = off[count] - off[0];
     size_t *start = FW_ARRAY(size_t, lists + 1);
-    uint32_t *pair = invert(r->near + (first - r->near_first) * probes, count * probes, lists, start),
-             pick[FW_JOIN_ROWS];
-    fw_cand_reset(c, count);
-    for (size_t l = 0; l < lists && !fw_stopping(); l++)
+    uint32_t *pair = fw_invert(r->near + off[0], pairs, lists, start), *owner = FW_ARRAY(uint32_t, pairs);
+    uint32_t pick[FW_JOIN_ROWS];
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = off[i]; k < off[i + 1]; k++) owner[k - off[0]] = (uint32_t)(first + i);
+    for (size_t step = 0; step < lists && !fw_stopping(); step++) {
+        size_t l = (r->home[first] + step) % lists;
         for (size_t at = start[l]; at < start[l + 1];) {
             size_t n = 0;
-            for (; at < start[l + 1] && n < FW_JOIN_ROWS; at++) pick[n++] = (uint32_t)(first + pair[at] / probes);
-            score_list(r, b, c, first, pick, n, l);
+            for (; at < start[l + 1] && n < FW_JOIN_ROWS; at++) pick[n++] = owner[pair[at]];
+            score_list(r, d, pick, n, l);
         }
+    }
+    fw_free(pair), fw_free(owner), fw_free(start);
+}
+
+/* Answer positions first..first+count-1; returns how many were certified at once. */
+static size_t run_task(const ivf_run *r, ivf_desk *d, size_t first, size_t count)
+{
+    const fw_search *s = r->s;
+    fw_cand *c = &d->c;
+    size_t certified = 0;
+    fw_cand_reset(c, count);
+    fw_rows_take(&d->rows, s->probe, first, count);
+    score_task(r, d, first, count);
     for (size_t i = 0; i < count && !fw_stopping(); i++) {
         fw_cand_cut(c, i);
         r->got[s->probe_row[first + i]] = c->len[i] < s->k ? c->len[i] : s->k;
-        if (fw_search_finish(s, b->query, first + i, c->key + i * c->cap, c->len[i], c->min[i]))
+        if (fw_search_finish(s, d->b.query, first + i, c->key + i * c->cap, c->len[i], c->min[i]))
             certified++;
         else
-            redo_row(r, first + i, b->query);
+            redo_row(r, first + i, d->b.query);
     }
-    fw_free(pair), fw_free(start);
     return certified;
+}
+
+/* The nearest lists of the rows of class `bin` among positions batch .. batch + count - 1. */
+static int lists_of_bin(ivf_run *r, size_t count, size_t bin, fw_err *e)
+{
+    size_t n = 0, probes = r->plan->probes[bin];
+    uint32_t *pick = FW_ARRAY(uint32_t, count), *near = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (r->bin[r->batch + i] == bin) pick[n++] = (uint32_t)(r->batch + i);
+    int rc = fw_search_nearest(&(fw_nearest){.v = r->s->probe_v,
+                                             .w = r->plan->centre,
+                                             .row = r->s->probe_row,
+                                             .wrow = r->every,
+                                             .p = r->pack,
+                                             .g = r->centres,
+                                             .pick = pick,
+                                             .count = n,
+                                             .k = (uint32_t)probes,
+                                             .guess = r->home},
+                               &near, e);
+    for (size_t i = 0; i < n && !rc; i++)
+        memcpy(r->near + r->off[pick[i] - r->batch], near + i * probes, probes * sizeof *near);
+    fw_free(pick), fw_free(near);
+    return rc;
+}
+
+static int nearest_lists(ivf_run *r, size_t count, fw_err *e)
+{
+    int rc = FW_OK;
+    for (size_t i = 0; i < count; i++) r->off[i + 1] = r->off[i] + r->plan->probes[r->bin[r->batch + i]];
+    r->near = FW_ARRAY(uint32_t, r->off[count]);
+    fw_pack_meet(r->pack, r->centres);
+    for (size_t b = 0; b < FW_IVF_BINS && !rc; b++) rc = lists_of_bin(r, count, b, e);
+    fw_pack_meet(r->pack, r->pack);
+    return rc;
 }
 
 static int run_batch(ivf_run *r, size_t first, size_t count, fw_err *e)
 {
     const fw_search *s = r->s;
-    uint32_t *every = iota(r->plan->lists), *near = NULL;
-    int rc = fw_search_nearest(s->probe_v, s->probe_row + first, count, r->plan->centre, every, r->plan->lists,
-                               s->probe->q->kern, (uint32_t)r->plan->probes, false, &near, e);
+    r->batch = first;
+    int rc = nearest_lists(r, count, e);
     size_t certified = 0;
     if (rc) count = 0;
-    r->near = near;
-    r->near_first = first;
 #pragma omp parallel reduction(+ : certified)
     {
-        fw_block b;
-        fw_cand c;
-        fw_block_init(&b, s->gallery);
-        fw_cand_init(&c, TASK, s->keep, s->keep + s->keep / 2 + 8);
+        ivf_desk d;
+        fw_block_init(&d.b, s->gallery);
+        fw_cand_init(&d.c, TASK, s->keep, s->keep + s->keep / 2 + 8);
+        fw_rows_init(&d.rows, s->probe, TASK);
 #pragma omp for schedule(dynamic, 1)
         for (size_t at = 0; at < count; at += TASK)
-            certified += run_task(r, &b, &c, first + at, count - at < TASK ? count - at : TASK);
-        fw_cand_free(&c);
-        fw_block_free(&b);
+            certified += run_task(r, &d, first + at, count - at < TASK ? count - at : TASK);
+        fw_rows_free(&d.rows);
+        fw_cand_free(&d.c);
+        fw_block_free(&d.b);
     }
     r->certified += certified;
-    fw_free(every), fw_free(near);
+    fw_free(r->near);
     return rc ? rc : fw_check_stop(e);
 }
 
-int fw_ivf_search(const fw_ivf_plan *plan, fw_search *s, const uint32_t *row, size_t rows, const fw_kernel *kern,
+int fw_ivf_search(const fw_ivf_plan *plan, fw_search *s, const uint32_t *row, size_t rows, const fw_quant *q,
                   uint32_t *got, size_t *certified, fw_err *e)
 {
-    size_t *first = FW_ARRAY(size_t, plan->lists + 1), batch = (size_t)256 << 20;
-    uint32_t *order = invert(plan->home, rows, plan->lists, first);
-    for (size_t i = 0; i < rows; i++) order[i] = row[order[i]];
-    fw_quant *q = fw_quant_new(s->probe_v, order, rows, kern, 0);
-    fw_pack *p = fw_pack_new(s->probe_v, order, rows, q);
-    s->probe = s->gallery = p;
+    size_t *first = FW_ARRAY(size_t, plan->lists + 1), batch = (size_t)((double)(NEAR / 4) / plan->mean_probes);
+    uint32_t *order = fw_invert(plan->home, rows, plan->lists, first), *every = fw_iota(plan->lists);
+    uint32_t *home = FW_ARRAY(uint32_t, rows);
+    uint8_t *bin = FW_ARRAY(uint8_t, rows);
+    for (size_t i = 0; i < rows; i++) {
+        home[i] = plan->home[order[i]];
+        bin[i] = plan->bin[order[i]];
+        order[i] = row[order[i]];
+    }
+    batch = batch < 4 * TASK ? 4 * TASK : batch / TASK * TASK;
+    ivf_run r = {.plan = plan, .s = s, .first = first, .got = got, .every = every, .home = home, .bin = bin};
+    r.off = FW_ARRAY(size_t, batch + 1);
+    s->probe = s->gallery = r.pack = fw_pack_new(s->probe_v, order, rows, q);
     s->probe_row = s->gallery_row = order;
-    ivf_run r = {.plan = plan, .s = s, .first = first, .got = got};
-    batch = batch / 8 / plan->probes / TASK * TASK; /* 256 MB of nearest lists at a time */
-    if (batch < 4 * TASK) batch = 4 * TASK;
+    r.centres = fw_pack_new(plan->centre, every, plan->lists, q);
     int rc = FW_OK;
     for (size_t at = 0; at < rows && !rc; at += batch) rc = run_batch(&r, at, rows - at < batch ? rows - at : batch, e);
     *certified = r.certified;
-    fw_pack_free(p);
-    fw_quant_free(q);
-    fw_free(order), fw_free(first);
+    fw_pack_free(r.pack), fw_pack_free(r.centres);
+    fw_free(order), fw_free(first), fw_free(every), fw_free(home), fw_free(bin), fw_free(r.off);
     s->probe = s->gallery = NULL;
     return rc;
 }

@@ -180,12 +180,12 @@ static void account(fw_pack *p, size_t i, double x2, double y2, double lost)
     const fw_quant *q = p->q;
     double norm = sqrt(x2), slack = q->rotation ? norm * FP_EPS * sqrt(q->dims) * (q->dim + 4) : 0;
     double out = fmax(x2 - y2, 0) + 2 * slack * norm;
-    p->loss[i] = (float)(norm * 1.000001); /* until fw_pack_losses */
+    p->norm[i] = (float)(norm * 1.000001);
     p->err[i] = (float)((sqrt(lost) + slack) * 1.00001);
     p->rest[i] = q->rotation && q->dims < q->dim ? (float)(sqrt(out) * 1.00001) : 0;
 }
 
-/* Turn norm, err and rest into the loss, given the largest values on either side. */
+/* Each row's loss, given the largest values on either side. */
 static void losses(fw_pack *p, float norm, float err, float rest)
 {
     /* fw_dot adds dim / 8 + 3 times, a float kernel dim times in two roundings; then the score's own few operations */
@@ -195,8 +195,14 @@ static void losses(fw_pack *p, float norm, float err, float rest)
         p->loss[i] = (float)(l * 1.00001);
     }
     for (size_t i = p->n; i < p->panels * (size_t)p->q->kern->nr; i++) p->loss[i] = NAN;
-    fw_free(p->err), fw_free(p->rest);
-    p->err = p->rest = NULL;
+}
+
+void fw_pack_meet(fw_pack *p, fw_pack *g)
+{
+    float norm = fmaxf(p->norm_max, g->norm_max), err = fmaxf(p->err_max, g->err_max);
+    float rest = fmaxf(p->rest_max, g->rest_max);
+    losses(p, norm, err, rest);
+    if (p != g) losses(g, norm, err, rest);
 }
 
 static void pack_panel(fw_pack *p, const fw_vectors *v, const uint32_t *row, size_t panel, float *x, float *y)
@@ -218,7 +224,7 @@ static void pack_panel(fw_pack *p, const fw_vectors *v, const uint32_t *row, siz
     }
 }
 
-static fw_pack *pack_rows(const fw_vectors *v, const uint32_t *row, size_t n, const fw_quant *q)
+fw_pack *fw_pack_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_quant *q)
 {
     fw_pack *p = FW_NEW(fw_pack);
     size_t nr = (size_t)q->kern->nr, per = q->kern->word == FW_WORD_INT8 ? 4 : q->kern->word == FW_WORD_BF16 ? 2 : 1;
@@ -226,6 +232,7 @@ static fw_pack *pack_rows(const fw_vectors *v, const uint32_t *row, size_t n, co
     p->word = fw_alloc_aligned(p->panels * nr * p->words, sizeof *p->word);
     p->scale = FW_ARRAY(float, p->panels *nr);
     p->loss = FW_ARRAY(float, p->panels *nr);
+    p->norm = FW_ARRAY(float, n);
     p->err = FW_ARRAY(float, n);
     p->rest = FW_ARRAY(float, n);
 #pragma omp parallel
@@ -235,28 +242,10 @@ static fw_pack *pack_rows(const fw_vectors *v, const uint32_t *row, size_t n, co
         for (size_t i = 0; i < p->panels; i++) pack_panel(p, v, row, i, x, y);
         fw_free(x), fw_free(y);
     }
-    p->norm_max = largest(p->loss, n);
+    p->norm_max = largest(p->norm, n);
     p->err_max = largest(p->err, n);
     p->rest_max = largest(p->rest, n);
     return p;
-}
-
-fw_pack *fw_pack_new(const fw_vectors *v, const uint32_t *row, size_t n, const fw_quant *q)
-{
-    fw_pack *p = pack_rows(v, row, n, q);
-    losses(p, p->norm_max, p->err_max, p->rest_max);
-    return p;
-}
-
-void fw_pack_pair(const fw_vectors *v, const uint32_t *row, size_t n, const fw_vectors *w, const uint32_t *wrow,
-                  size_t m, const fw_quant *q, fw_pack **p, fw_pack **g)
-{
-    *p = pack_rows(v, row, n, q);
-    *g = pack_rows(w, wrow, m, q);
-    float norm = fmaxf((*p)->norm_max, (*g)->norm_max), err = fmaxf((*p)->err_max, (*g)->err_max);
-    float rest = fmaxf((*p)->rest_max, (*g)->rest_max);
-    losses(*p, norm, err, rest);
-    losses(*g, norm, err, rest);
 }
 
 void fw_pack_free(fw_pack *p)
@@ -265,6 +254,7 @@ void fw_pack_free(fw_pack *p)
     fw_free(p->word);
     fw_free(p->scale);
     fw_free(p->loss);
+    fw_free(p->norm), fw_free(p->err), fw_free(p->rest);
     fw_free(p);
 }
 
@@ -273,32 +263,59 @@ static int32_t byte_sum(uint32_t w)
     return (int8_t)w + (int8_t)(w >> 8) + (int8_t)(w >> 16) + (int8_t)(w >> 24);
 }
 
-/* Row i of the block from position `pos` of p. Columns carry +128 in every byte, rows do not; bias takes it out again.
- */
-static void load_row(fw_block *b, const fw_pack *p, size_t i, size_t pos)
+/* Columns carry +128 in every byte, rows do not; a row's bias takes it out again. */
+static uint32_t flip_of(const fw_pack *p)
 {
-    size_t mr = (size_t)p->q->kern->mr, nr = (size_t)p->q->kern->nr;
+    return p->q->kern->word == FW_WORD_INT8 ? 0x80808080u : 0;
+}
+
+/* The words of position `pos`, as a row's, `step` apart; returns its bias. */
+static int32_t take_row(const fw_pack *p, size_t pos, uint32_t *to, size_t step)
+{
+    size_t nr = (size_t)p->q->kern->nr;
     const uint32_t *from = p->word + pos / nr * nr * p->words + pos % nr;
-    uint32_t *to = b->a + i / mr * mr * p->words + i % mr, flip = p->q->kern->word == FW_WORD_INT8 ? 0x80808080u : 0;
+    const uint32_t flip = flip_of(p);
     int32_t sum = 0;
     for (size_t w = 0; w < p->words; w++) {
         uint32_t x = from[w * nr] ^ flip;
-        to[w * mr] = x;
+        to[w * step] = x;
         sum += flip ? byte_sum(x) : 0;
     }
-    b->bias[i] = -128 * sum;
+    return -128 * sum;
+}
+
+void fw_rows_init(fw_rows *r, const fw_pack *p, size_t room)
+{
+    *r = (fw_rows){.word = fw_alloc_aligned(room * p->words, sizeof *r->word), .bias = FW_ARRAY(int32_t, room)};
+}
+
+void fw_rows_free(fw_rows *r)
+{
+    fw_free(r->word);
+    fw_free(r->bias);
+}
+
+void fw_rows_take(fw_rows *r, const fw_pack *p, size_t first, size_t count)
+{
+    r->first = first;
+    r->count = count;
+    for (size_t i = 0; i < count; i++) r->bias[i] = take_row(p, first + i, r->word + i * p->words, 1);
+}
+
+static void row_limits(fw_block *b, const fw_pack *p, size_t i, size_t pos)
+{
     b->row_min[i] = -INFINITY;
     b->row_scale[i] = p->scale[pos];
     b->row_loss[i] = p->loss[pos];
 }
 
-void fw_block_load(fw_block *b, const fw_pack *p, const uint32_t *pick, size_t count)
+/* Room for `count` rows; what fills up their last panel is never a hit. */
+static void begin_block(fw_block *b, const fw_pack *p, size_t count)
 {
     size_t mr = (size_t)p->q->kern->mr, panels = (count + mr - 1) / mr;
     b->count = count;
     b->strip.panels = panels;
     if (count % mr) memset(b->a + (panels - 1) * mr * p->words, 0, mr * p->words * sizeof *b->a);
-    for (size_t i = 0; i < count; i++) load_row(b, p, i, pick[i]);
     for (size_t i = count; i < panels * mr; i++) {
         b->bias[i] = 0;
         b->row_min[i] = INFINITY;
@@ -306,4 +323,27 @@ void fw_block_load(fw_block *b, const fw_pack *p, const uint32_t *pick, size_t c
         b->row_loss[i] = NAN;
     }
     for (size_t i = 0; i < FW_COUNT(b->col_min); i++) b->col_min[i] = INFINITY;
+}
+
+void fw_block_load(fw_block *b, const fw_pack *p, const uint32_t *pick, size_t count)
+{
+    size_t mr = (size_t)p->q->kern->mr;
+    begin_block(b, p, count);
+    for (size_t i = 0; i < count; i++) {
+        b->bias[i] = take_row(p, pick[i], b->a + i / mr * mr * p->words + i % mr, mr);
+        row_limits(b, p, i, pick[i]);
+    }
+}
+
+void fw_block_load_rows(fw_block *b, const fw_pack *p, const fw_rows *r, const uint32_t *pick, size_t count)
+{
+    size_t mr = (size_t)p->q->kern->mr, words = p->words;
+    begin_block(b, p, count);
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t *from = r->word + (pick[i] - r->first) * words;
+        uint32_t *to = b->a + i / mr * mr * words + i % mr;
+        for (size_t w = 0; w < words; w++) to[w * mr] = from[w];
+        b->bias[i] = r->bias[pick[i] - r->first];
+        row_limits(b, p, i, pick[i]);
+    }
 }

@@ -3,6 +3,7 @@
 #include "join.h"
 #include "vecindex.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -113,6 +114,7 @@ static int build_exact(const fw_vectors *v, const fw_knn_opts *o, const uint32_t
     size_t width = rows <= (size_t)o->k ? (rows ? rows - 1 : 0) : (size_t)o->k;
     fw_quant *q = fw_quant_new(v, row, rows, kern, o->seed);
     fw_pack *p = fw_pack_new(v, row, rows, q);
+    fw_pack_meet(p, p);
     fw_search s = {.probe_v = v, .gallery_v = v, .probe_row = row, .gallery_row = row, .probe = p, .gallery = p};
     s.self = true;
     s.k = (uint32_t)width;
@@ -143,8 +145,8 @@ int fw_knn_cross(const fw_vectors *probe, const fw_vectors *gallery, const fw_kn
     size_t width = rows < (size_t)o.k ? rows : (size_t)o.k;
     int blas = fw_blas_threads(1);
     fw_quant *q = fw_quant_new(gallery, grow, rows, kern, o.seed);
-    fw_pack *p, *g;
-    fw_pack_pair(probe, prow, probes, gallery, grow, rows, q, &p, &g);
+    fw_pack *p = fw_pack_new(probe, prow, probes, q), *g = fw_pack_new(gallery, grow, rows, q);
+    fw_pack_meet(p, g);
     fw_search s = {
         .probe_v = probe, .gallery_v = gallery, .probe_row = prow, .gallery_row = grow, .probe = p, .gallery = g};
     s.k = (uint32_t)width;
@@ -178,24 +180,28 @@ static int build_ivf(const fw_vectors *v, const fw_knn_opts *o, const uint32_t *
     const fw_kernel *kern;
     fw_ivf_plan plan;
     FW_TRY(find_kernel(o->kernel, &kern, e));
-    int rc = fw_ivf_plan_make(v, row, rows, kern, o->seed, o->recall_floor, &plan, e);
-    bool cheaper = plan.probes > plan.lists / 3; /* the symmetric join halves the work, and needs no grouping */
+    fw_quant *q = fw_quant_new(v, row, rows, kern, o->seed);
+    int rc = fw_ivf_plan_make(v, row, rows, q, o->seed, o->recall_floor, &plan, e);
+    bool cheaper =
+        plan.mean_probes > (double)plan.lists / 3; /* the symmetric join halves the work, and needs no grouping */
     if (rc || cheaper) {
-        snprintf(r->why, sizeof r->why, "%zu of %zu lists would be needed for recall@10 %g, so exact is cheaper",
-                 plan.probes, plan.lists, o->recall_floor);
+        snprintf(r->why, sizeof r->why, "%.0f of %zu lists would be needed for recall@10 %g, so exact is cheaper",
+                 plan.mean_probes, plan.lists, o->recall_floor);
         fw_ivf_plan_free(&plan);
+        fw_quant_free(q);
         return rc ? rc : build_exact(v, o, row, rows, out, r, e);
     }
     fw_search s = {.probe_v = v, .gallery_v = v, .self = true, .k = (uint32_t)o->k};
     s.keep = fw_search_keep(kern, s.k);
     graph_room(&s, v->n, row, rows, s.k);
     uint32_t *got = FW_ARRAY(uint32_t, v->n);
-    rc = fw_ivf_search(&plan, &s, row, rows, kern, got, &r->certified, e);
+    rc = fw_ivf_search(&plan, &s, row, rows, q, got, &r->certified, e);
+    fw_quant_free(q);
     if (!rc) squeeze(&s, v->n, got);
     fw_free(got);
     r->method = "ivf";
     r->kernel = kern->name;
-    r->lists = plan.lists, r->probes = plan.probes;
+    r->lists = plan.lists, r->probes = (size_t)lrint(plan.mean_probes);
     r->recall10 = plan.recall10, r->sampled = plan.sampled;
     r->floor_met = plan.recall10 >= o->recall_floor;
     fw_ivf_plan_free(&plan);
@@ -256,8 +262,21 @@ static int judge_faiss(const fw_search *s, const uint32_t *row, size_t rows, con
     uint32_t *judge = FW_ARRAY(uint32_t, n), *truth = NULL;
     for (size_t i = 0; i < n; i++) judge[i] = row[i * rows / n];
     int blas = fw_blas_threads(1);
-    int rc = fw_search_nearest(s->probe_v, judge, n, s->probe_v, row, rows, fw_kernel_find(NULL), (uint32_t)depth, true,
+    fw_quant *q = fw_quant_new(s->probe_v, row, rows, fw_kernel_find(NULL), 0);
+    fw_pack *p = fw_pack_new(s->probe_v, judge, n, q), *g = fw_pack_new(s->probe_v, row, rows, q);
+    fw_pack_meet(p, g);
+    int rc = fw_search_nearest(&(fw_nearest){.v = s->probe_v,
+                                             .w = s->probe_v,
+                                             .row = judge,
+                                             .wrow = row,
+                                             .p = p,
+                                             .g = g,
+                                             .count = n,
+                                             .k = (uint32_t)depth,
+                                             .self = true},
                                &truth, e);
+    fw_pack_free(p), fw_pack_free(g);
+    fw_quant_free(q);
     fw_blas_threads(blas);
     for (size_t i = 0; i < n && !rc; i++)
         for (size_t a = 0; a < depth; a++)
@@ -341,13 +360,15 @@ int fw_knn_centres(const fw_vectors *v, size_t lists, uint64_t seed, float **out
     FW_TRY(check_vectors(v, e));
     uint32_t *row = usable_rows(v, &rows);
     fw_ivf_plan plan = {.lists = lists};
-    int rc = lists && lists <= rows ? fw_ivf_centres(v, row, rows, fw_kernel_find(NULL), seed, &plan, e)
+    fw_quant *q = fw_quant_new(v, row, rows, fw_kernel_find(NULL), seed);
+    int rc = lists && lists <= rows ? fw_ivf_centres(v, row, rows, q, seed, &plan, e)
                                     : fw_fail(e, FW_EUSAGE, "knn: %zu lists for %zu rows", lists, rows);
     if (!rc) {
         *out = FW_ARRAY(float, lists *(size_t)v->dim);
         fw_half_to_float(plan.centre_half, *out, lists * (size_t)v->dim);
     }
     fw_ivf_plan_free(&plan);
+    fw_quant_free(q);
     fw_free(row);
     return rc;
 }

@@ -11,12 +11,13 @@
  *          plus a few are scored again with sim(). A row is certified when its k-th sim exceeds the highest score that
  *          was dropped by more than the Cauchy-Schwarz bound on the scores' error; other rows are redone with that
  *          bound as a fixed margin. So the result is the true graph, whatever arithmetic found it.
- *   ivf    Spherical k-means lists; each row looks into its nprobe nearest lists only. Queries are grouped by list and
- *          a list is multiplied as a matrix. nprobe is the smallest that reaches `recall_floor` on a sample of rows
- *          whose true neighbours are computed; a second sample, not used to choose, gives the reported recall. Inside
- * the probed lists the answer is exact and certified as above. (Inverted lists: Jegou, Douze, Schmid 2011, "Product
- * quantization for nearest neighbor search".) faiss  Any FAISS index_factory string (index/vecindex.h), re-scored with
- * sim(). auto   exact up to FW_KNN_AUTO_EXACT usable rows, ivf above.
+ *   ivf    Spherical k-means lists; each row looks into its nearest lists only, into how many depends on its similarity
+ *          to its own centre (join_probes.c): the fewest that reach `recall_floor` on a sample of rows whose true
+ *          neighbours are computed; a second sample, not used to choose, gives the reported recall. Queries are grouped
+ *          by list and a list is multiplied as a matrix. Inside the lists the answer is exact and certified as above.
+ *          (Inverted lists: Jegou, Douze, Schmid 2011, "Product quantization for nearest neighbor search".)
+ *   faiss  Any FAISS index_factory string (index/vecindex.h), re-scored with sim().
+ *   auto   exact up to FW_KNN_AUTO_EXACT usable rows, ivf above.
  *
  * Same bytes for every thread count and every CPU for exact and ivf. Threads: omp_get_max_threads(). A stop request
  * (fw_stopping) is honoured within 100 ms; the functions then return FW_ESTOP and leave *out NULL.
@@ -27,8 +28,8 @@
 #include "graph.h"
 #include "vectors.h"
 
-/* Where `auto` goes over from exact to ivf. Provisional: extrapolated from exact at 100 k x 512 (11 CPU seconds,
- * growing as the square: about 100 s here); ivf's cost at this size has not been measured. */
+/* Where `auto` goes over from exact to ivf. Seconds of CPU on faces with LFW's covariance: 250 k exact 40, ivf 25; exact
+ * grows as the square, ivf by 1.9 a doubling. Up to here the true graph costs less than half a minute more. */
 #define FW_KNN_AUTO_EXACT 300000
 
 typedef struct fw_knn_opts {

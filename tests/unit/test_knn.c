@@ -247,6 +247,57 @@ static void ivf_meets_its_floor_and_says_so(void **state)
     fw_free(h);
 }
 
+/* The k nearest of w's rows for row p of v, as a set: each of `id` once, none below the k-th of a plain sort. */
+static void check_set(const fw_vectors *v, size_t p, const fw_vectors *w, const uint32_t *id, size_t k)
+{
+    float a[WIDE], b[WIDE];
+    uint64_t *key = FW_ARRAY(uint64_t, w->n);
+    uint8_t *in = FW_ARRAY(uint8_t, w->n);
+    fw_vectors_get(v, p, a);
+    for (size_t j = 0; j < w->n; j++) {
+        fw_vectors_get(w, j, b);
+        key[j] = fw_key(fw_dot(a, b, v->dim), (uint32_t)j);
+    }
+    qsort(key, w->n, sizeof *key, by_sim);
+    for (size_t i = 0; i < k; i++) in[fw_key_id(key[i])] = 1;
+    for (size_t i = 0; i < k; i++) {
+        assert_true(id[i] < w->n && in[id[i]]);
+        in[id[i]] = 0;
+    }
+    fw_free(key), fw_free(in);
+}
+
+/* With copies among w's rows, so that ties straddle the edge of a set. */
+static void nearest_sets_are_the_true_sets(void **state)
+{
+    FW_UNUSED(state);
+    enum { N = 700, M = 900, DIM = 96 };
+    uint16_t *a = people(N, DIM, 40, 51), *b = people(M, DIM, 40, 52);
+    for (size_t i = 0; i < M; i += 3) memcpy(b + i * DIM, b + (i / 9 * 9) * DIM, DIM * sizeof *b);
+    fw_vectors *v = fw_vectors_wrap(a, N, DIM, NULL), *w = fw_vectors_wrap(b, M, DIM, NULL);
+    uint32_t *row = fw_iota(N), *wrow = fw_iota(M), pick[N / 7], guess[N];
+    for (size_t i = 0; i < FW_COUNT(pick); i++) pick[i] = (uint32_t)(i * 7);
+    for (size_t i = 0; i < N; i++) guess[i] = (uint32_t)(i * 31 % M);
+    for (const char *const *name = fw_knn_kernels(); *name; name++)
+        for (size_t k = 1; k <= M; k = k < 300 ? k * 12 + 1 : k + M - 313) {
+            fw_err e = {0};
+            uint32_t *id;
+            fw_quant *q = fw_quant_new(w, wrow, M, fw_kernel_find(*name), 1);
+            fw_pack *p = fw_pack_new(v, row, N, q), *g = fw_pack_new(w, wrow, M, q);
+            fw_pack_meet(p, g);
+            fw_nearest n = {.v = v, .w = w, .row = row, .wrow = wrow, .p = p, .g = g, .k = (uint32_t)k, .guess = guess};
+            n.pick = pick;
+            n.count = FW_COUNT(pick);
+            assert_int_equal(fw_search_nearest(&n, &id, &e), FW_OK);
+            for (size_t i = 0; i < n.count; i++) check_set(v, pick[i], w, id + i * k, k);
+            fw_free(id);
+            fw_pack_free(p), fw_pack_free(g);
+            fw_quant_free(q);
+        }
+    fw_vectors_free(v), fw_vectors_free(w);
+    fw_free(a), fw_free(b), fw_free(row), fw_free(wrow);
+}
+
 static void ivf_gives_way_to_exact_where_lists_do_not_help(void **state)
 {
     FW_UNUSED(state);
@@ -386,6 +437,7 @@ int main(void)
         cmocka_unit_test(unnormalised_rows_are_exact_too),
         cmocka_unit_test(cross_finds_the_true_rows),
         cmocka_unit_test(ivf_meets_its_floor_and_says_so),
+        cmocka_unit_test(nearest_sets_are_the_true_sets),
         cmocka_unit_test(ivf_gives_way_to_exact_where_lists_do_not_help),
         cmocka_unit_test(faiss_method_re_scores_and_reports),
         cmocka_unit_test(wrong_options_are_refused),
