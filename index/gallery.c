@@ -364,7 +364,8 @@ int fw_gallery_refresh_index(const fw_gallery *g, fw_err *e)
     size_t rows = fw_gallery_rows(g), covered;
     char *newest = fw_gallery_index(g, &covered);
     fw_free(newest);
-    fw_vecindex_default(rows, factory, sizeof factory);
+    if (!rows) return FW_OK;
+    fw_vecindex_default(rows, g->v->dim, factory, sizeof factory);
     if (!strcmp(factory, "Flat") || rows - covered <= rows / 8) return FW_OK;
     return build_index(g, factory, e);
 }

@@ -1,5 +1,6 @@
 #include "rank.h"
 #include "../lib/interval.h"
+#include "matcher.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -141,6 +142,21 @@ static void count_dir(const job *j, fw_ranks *out)
     fw_free(stranger);
 }
 
+static void count_stated(const job *j, const fw_calib *c, fw_ranks *out)
+{
+    out->calibrated = true;
+    for (int k = 0; k < FW_FPIRS; k++) {
+        fw_stated *s = &out->stated[k];
+        s->threshold = fw_match_threshold(c, pow(10, -1 - k), j->galleries);
+        size_t hits = first_above(j, s->threshold), strangers = 0;
+        for (size_t i = 0; i < j->probes; i++) strangers += (double)j->found[i].other >= s->threshold;
+        s->fpir = (double)strangers / (double)j->probes;
+        fw_clopper_pearson(strangers, j->probes, 0.95, &s->fpir_low, &s->fpir_high);
+        s->dir = out->mated ? (double)hits / (double)out->mated : 0;
+        fw_clopper_pearson(hits, out->mated, 0.95, &s->low, &s->high);
+    }
+}
+
 /* Rows of both roles; the gallery's by label, through fw_groups. */
 static void choose(job *j, const uint8_t *role, size_t labels)
 {
@@ -159,8 +175,8 @@ static void choose(job *j, const uint8_t *role, size_t labels)
     fw_groups_free(&g);
 }
 
-int fw_rank_all(const fw_vectors *v, const uint32_t *label, const uint8_t *role, size_t labels, fw_ranks *out,
-                fw_err *e)
+int fw_rank_all(const fw_vectors *v, const uint32_t *label, const uint8_t *role, size_t labels, const fw_calib *c,
+                fw_ranks *out, fw_err *e)
 {
     job j = {.v = v, .label = label};
     *out = (fw_ranks){0};
@@ -175,6 +191,7 @@ int fw_rank_all(const fw_vectors *v, const uint32_t *label, const uint8_t *role,
                            j.galleries, j.probes);
     if (!rc) count_cmc(&j, out);
     if (!rc) count_dir(&j, out);
+    if (!rc && c) count_stated(&j, c, out);
     if (!rc && !out->mated)
         rc = fw_fail(e, FW_EUSAGE, "identification: of %zu probes none is of a person in the gallery", j.probes);
     fw_free(j.found);

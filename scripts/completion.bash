@@ -62,7 +62,7 @@ _facewash() {
         *)
             if [[ $word == -* ]]; then
                 candidates="--input --work --benchmark --config --set --export --out --format --all --force --json --shard
-                    --pairs --gallery --top --fpir --raw --exit-code --truth --without-overlap --max-bad --memory --precision
+                    --pairs --gallery --top --fpir --raw --exit-code --truth --cleaned --without-overlap --max-bad --memory --precision
                     --wait --dry-run --model --provider --faces --threads --quiet --verbose --help --version"
             elif [ "${#words[@]}" -le 2 ]; then
                 candidates=$(_facewash_words "$program")

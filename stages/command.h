@@ -21,7 +21,8 @@ typedef struct fw_args {
     int shard;     /* -1: all */
     bool all, force, json, quiet, dry, faces;
     bool raw, exit_code, without_overlap;
-    char **rest; /* positional arguments behind the subcommand */
+    bool cleaned; /* eval identification: the people of the cleaned set */
+    char **rest;  /* positional arguments behind the subcommand */
     int nrest;
 } fw_args;
 

@@ -34,6 +34,7 @@ typedef struct pair_list {
     fw_pair *pair;
     char *(*stem)[2]; /* by pair */
     size_t n, cap, stem_cap, folds, per_fold;
+    size_t photos;   /* different ones that the pairs name */
     bool keys;       /* stems are whole paths, not the end of one */
     uint8_t *shared; /* by pair: with a person who is in the dataset too; NULL: not asked */
 } pair_list;
@@ -200,11 +201,14 @@ static size_t score(const fw_view *v, const fw_vectors *x, const uint8_t *shared
 {
     size_t count, absent = 0;
     wanted *w = collect(l, &count);
+    l->photos = count;
     float *a = FW_ARRAY(float, (size_t)x->dim), *b = FW_ARRAY(float, (size_t)x->dim);
     if (shared) l->shared = FW_ARRAY(uint8_t, l->n);
     find_rows(v, l->keys, w, count);
-    for (size_t i = 0; i < count; i++)
-        if (w[i].row == NOWHERE && absent++ < 5) fw_log(FW_WARN, "eval: no photo '%s.*' in the dataset", w[i].stem);
+    for (size_t i = 0; i < count; i++) absent += w[i].row == NOWHERE;
+    for (size_t i = 0, said = 0; i < count && absent < count && said < 5; i++)
+        if (w[i].row == NOWHERE && ++said)
+            fw_log(FW_WARN, "eval: no photo '%s%s' in the set", w[i].stem, l->keys ? "" : ".*");
     for (size_t i = 0; i < l->n; i++) {
         size_t ra = row_of(w, count, l->stem[i][0]), rb = row_of(w, count, l->stem[i][1]);
         fw_pair *p = &l->pair[i];
@@ -343,6 +347,35 @@ static int report(const fw_args *a, const pair_list *l, size_t absent, fw_err *e
                          e);
 }
 
+/* A benchmark of the workspace that was read from this very .bin; NULL: none. */
+static const char *benchmark_of(fw_task *t, const char *pairs)
+{
+    const char *const *name, *found = NULL;
+    size_t n = fw_task_benchmarks(t, &name);
+    char *path = strncmp(pairs, "bin:", 4) ? NULL : realpath(pairs + 4, NULL); /* as the workspace keeps it */
+    for (size_t i = 0; path && i < n && !found; i++) {
+        const char *spec = fw_store_source(t->run->store, name[i]);
+        if (!strncmp(spec, "bin:", 4) && !strcmp(spec + 4, path)) found = name[i];
+    }
+    free(path);
+    return found;
+}
+
+/* Not one photo is there: another set is meant, and its figures would be those of nothing. */
+static int nothing_there(const fw_args *a, fw_task *t, const char *set, size_t photos, fw_err *e)
+{
+    const char *meant = benchmark_of(t, a->pairs);
+    char *where = *set ? fw_format("benchmark '%s'", set) : fw_strdup("the dataset");
+    char *what = meant ? fw_format("they are those of benchmark '%s': add --benchmark %s", meant, meant)
+                       : fw_format("name the set that holds them by --benchmark NAME (`facewash run --benchmark "
+                                   "NAME=%s` adds it)",
+                                   strncmp(a->pairs, "bin:", 4) ? "SRC" : a->pairs);
+    fw_fail(e, FW_EUSAGE, "eval: none of the %zu photos of pairs '%s' is in %s; %s", photos, a->pairs, where, what);
+    fw_free(where);
+    fw_free(what);
+    return e->code;
+}
+
 static int compare(const fw_args *a, fw_run *r, pair_list *list, fw_err *e)
 {
     fw_task t = fw_run_reader(r);
@@ -355,6 +388,7 @@ static int compare(const fw_args *a, fw_run *r, pair_list *list, fw_err *e)
     uint8_t *shared = x && a->without_overlap ? find_shared(&t, set, v, e) : NULL;
     size_t absent = e->code ? 0 : score(v, x, shared, list);
     fw_free(shared);
+    if (!e->code && absent == list->photos) return nothing_there(a, &t, set, absent, e);
     return e->code ? e->code : report(a, list, absent, e);
 }
 

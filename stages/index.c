@@ -13,9 +13,10 @@ static int run_index(fw_task *t, fw_err *e)
 {
     const fw_vectors *v = fw_task_vectors(t, "", e);
     if (!v) return e->code;
-    char by_size[32];
+    char by_size[48];
     bool automatic = !strcmp(t->conf->index_factory, "auto");
-    const char *factory = automatic ? fw_vecindex_default(v->n, by_size, sizeof by_size) : t->conf->index_factory;
+    const char *factory =
+        automatic ? fw_vecindex_default(v->n, v->dim, by_size, sizeof by_size) : t->conf->index_factory;
     fw_log(FW_INFO, "index: %zu rows in a FAISS '%s' index (%s)", v->n, factory,
            automatic ? "chosen by size" : "index.factory");
     uint64_t rows = v->n;
@@ -31,7 +32,7 @@ static int run_index(fw_task *t, fw_err *e)
 const fw_stage fw_stage_index = {
     .name = "index",
     .summary = "build the FAISS index of all embeddings",
-    .version = 2, /* 2: lists by our own k-means */
+    .version = 3, /* 2: lists by our own k-means; 3: codes and fp16 rows instead of lists */
     .scope = FW_SCOPE_WHOLE,
     .outputs = outputs,
     .inputs = inputs,

@@ -26,7 +26,7 @@ static const fw_command commands[] = {
     {"enrol", "SRC --gallery DIR", "put people into a gallery (a workspace, or one of its own)", fw_cmd_enrol},
     {"identify", "PROBE... --gallery DIR [--top K] [--fpir SHARE] [--all] [--raw] [--json]",
      "who of a gallery is on these photos?", fw_cmd_identify},
-    {"eval", "verification|identification|clustering|calibration --work DIR [--pairs FILE] [--json]",
+    {"eval", "verification|identification|clustering|calibration --work DIR [--pairs FILE] [--cleaned] [--json]",
      "how well embeddings and clusters tell people apart", fw_cmd_eval},
     {"review", "--work DIR [--sample N [--seed S]] [PORT]",
      "serve the report on this machine; decisions go into the workspace at once", fw_cmd_review},
@@ -67,6 +67,7 @@ enum {
     OPT_TOP,
     OPT_FPIR,
     OPT_RAW,
+    OPT_CLEANED,
     OPT_EXIT_CODE,
     OPT_WITHOUT_OVERLAP
 };
@@ -100,6 +101,7 @@ static const struct option options[] = {{"input", required_argument, NULL, 'i'},
                                         {"top", required_argument, NULL, OPT_TOP},
                                         {"fpir", required_argument, NULL, OPT_FPIR},
                                         {"raw", no_argument, NULL, OPT_RAW},
+                                        {"cleaned", no_argument, NULL, OPT_CLEANED},
                                         {"exit-code", no_argument, NULL, OPT_EXIT_CODE},
                                         {"without-overlap", no_argument, NULL, OPT_WITHOUT_OVERLAP},
                                         {"threads", required_argument, NULL, 't'},
@@ -271,6 +273,8 @@ static int take_flag(fw_args *a, int opt, fw_err *e)
         return a->faces = true, FW_OK;
     case OPT_RAW:
         return a->raw = true, FW_OK;
+    case OPT_CLEANED:
+        return a->cleaned = true, FW_OK;
     case OPT_EXIT_CODE:
         return a->exit_code = true, FW_OK;
     case OPT_WITHOUT_OVERLAP:

@@ -118,15 +118,27 @@ static bool matters(const char *line)
     return !strncmp(line, "embed.", 6) || !strncmp(line, "model embed.", 12) || !strncmp(line, "stage embed ", 12);
 }
 
+/* Why embeddings that were made with `line` of a recipe do not compare with this command's. */
+static int refuse(const char *root, const char *line, size_t n, fw_err *e)
+{
+    if (!strncmp(line, "stage ", 6))
+        return fw_fail(
+            e, FW_EUSAGE,
+            "gallery '%s' was embedded by another version of facewash, whose embeddings do not compare ('%.*s' "
+            "is not this one's); enrol its people anew, into a new gallery: `facewash enrol PHOTOS --gallery NEW`",
+            root, (int)n, line);
+    return fw_fail(e, FW_EUSAGE,
+                   "gallery '%s' was embedded with other models or settings: it has '%.*s', and this command has not; "
+                   "leave --model and --set away, or enrol its people anew",
+                   root, (int)n, line);
+}
+
 static int check_recipe(const char *root, const char *kept, const char *now, fw_err *e)
 {
     for (const char *line = kept; *line; line += strcspn(line, "\n"), line += *line == '\n') {
         size_t n = strcspn(line, "\n");
         if (!matters(line) || has_line(now, line, n)) continue;
-        return fw_fail(e, FW_EUSAGE,
-                       "gallery '%s' was embedded with other models or settings: it has '%.*s', and this command has "
-                       "not; leave --model and --set away, or enrol its people anew",
-                       root, (int)n, line);
+        return refuse(root, line, n, e);
     }
     return FW_OK;
 }
@@ -180,26 +192,26 @@ static const void *whole(fw_task *t, const char *name, fw_err *e)
     return c ? c->data : NULL;
 }
 
-static uint32_t name_of(fw_people *p, const char *label, uint32_t person)
+static uint32_t name_of(fw_intern *names, const char *label, uint32_t person)
 {
     char *text = person > 1 ? fw_format("%s#%u", label, person) : fw_strdup(label);
-    uint32_t id = fw_intern_get(&p->names, text, strlen(text));
+    uint32_t id = fw_intern_get(names, text, strlen(text));
     fw_free(text);
     return id;
 }
 
 /* As keep.lst has them: what is kept, under its final label. */
-static int clean_labels(fw_people *p, fw_task *t, const fw_view *v, fw_err *e)
+int fw_people_cleaned(fw_task *t, const fw_view *v, fw_intern *names, uint32_t *out, fw_err *e)
 {
     const uint8_t *verdict = whole(t, "decide.verdict", e);
     const uint32_t *label = whole(t, "decide.new_label", e), *person = whole(t, "decide.person", e);
-    if (e->code) return fw_context(e, "the cleaned set (--raw matches the original one)");
+    if (e->code) return e->code;
     for (size_t i = 0; i < v->n; i++) {
         bool moved = label[i] != FW_NO_LABEL;
         uint32_t l = moved ? label[i] : v->label[i];
-        p->label[0][i] = FW_NONE;
+        out[i] = FW_NONE;
         if (!v->alive[i] || l == FW_NO_LABEL || (verdict[i] != FW_KEEP && verdict[i] != FW_RELABEL)) continue;
-        p->label[0][i] = name_of(p, v->label_name[l], moved ? person[i] : 1);
+        out[i] = name_of(names, v->label_name[l], moved ? person[i] : 1);
     }
     return FW_OK;
 }
@@ -208,7 +220,7 @@ static void raw_labels(fw_people *p, const fw_view *v)
 {
     for (size_t i = 0; i < v->n; i++)
         p->label[0][i] =
-            v->alive[i] && v->label[i] != FW_NO_LABEL ? name_of(p, v->label_name[v->label[i]], 1) : FW_NONE;
+            v->alive[i] && v->label[i] != FW_NO_LABEL ? name_of(&p->names, v->label_name[v->label[i]], 1) : FW_NONE;
 }
 
 static int load_index(fw_task *t, fw_vecindex **x, fw_err *e)
@@ -232,8 +244,8 @@ static int add_workspace(fw_people *p, const char *dir, bool raw, fw_err *e)
     p->label[0] = FW_ARRAY(uint32_t, v->n);
     if (raw)
         raw_labels(p, v);
-    else
-        FW_TRY(clean_labels(p, &t, v, e));
+    else if (fw_people_cleaned(&t, v, &p->names, p->label[0], e))
+        return fw_context(e, "the cleaned set (--raw matches the original one)");
     if (!v->n) return FW_OK;
     FW_TRY(load_index(&t, &index, e));
     FW_TRY(fw_matcher_add(p->matcher, index, x, p->label[0], e));

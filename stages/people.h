@@ -31,6 +31,9 @@ typedef struct fw_people {
 /* Settings of a->conf are changed as said above. Free with fw_people_close. */
 int fw_people_open(const fw_args *a, const char *dir, bool raw, fw_people *out, fw_err *e) FW_MUST_USE;
 void fw_people_close(fw_people *p);
+/* The people of a workspace's cleaned set: label[row] (v->n of them), a number of `names` (LABEL, or LABEL#2 for a second
+ * person), FW_NONE for what is not kept. */
+int fw_people_cleaned(fw_task *t, const fw_view *v, fw_intern *names, uint32_t *label, fw_err *e) FW_MUST_USE;
 /* Key of an image; not NUL-terminated, length in *n. */
 const char *fw_people_path(fw_people *p, size_t part, size_t row, size_t *n);
 

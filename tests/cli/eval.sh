@@ -25,5 +25,5 @@ facewash eval verification --work w --pairs lost.txt | grep -E '^(missing|accura
 echo 'what is this' >>pairs.txt
 facewash eval verification --work w --pairs pairs.txt; echo "-> $?"
 facewash eval verification --work w --pairs nowhere; echo "-> $?"
-printf '1\t1\na\t1\t2\na\t1\tb\t1\n' >one.txt
+printf '1\t1\nJohn_Simm\t1\t2\nJohn_Simm\t1\tJohn_Savage\t3\n' >one.txt
 facewash eval verification --work w --pairs one.txt; echo "-> $?"

@@ -46,6 +46,8 @@ facewash identify "$f/John_Simm/John_Simm_0001.jpg" --gallery flipped --top 1 -q
 facewash identify "$f/John_Simm/John_Simm_0001.jpg" --gallery flipped --set embed.flip=no; echo "-> $?"
 facewash identify "$f/John_Simm/John_Simm_0001.jpg" --gallery w --set embed.flip=yes; echo "-> $?"
 facewash enrol list:five.txt --gallery g --set embed.flip=yes; echo "-> $?"
+cp -r g old; sed -i 's/^stage embed .*/stage embed 0/' old/GALLERY
+facewash identify "$f/John_Simm/John_Simm_0001.jpg" --gallery old; echo "-> $?"
 facewash identify "$f/John_Simm/John_Simm_0001.jpg" --gallery nowhere; echo "-> $?"
 facewash identify "$f/John_Simm/John_Simm_0001.jpg"; echo "-> $?"
 facewash identify "$f/John_Simm/John_Simm_0001.jpg" --gallery g --fpir 2; echo "-> $?"

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 
+#include "../../index/matcher.h"
 #include "../../index/rank.h"
 
 #include <math.h>
@@ -40,7 +41,7 @@ static void by_hand(void **state)
     fw_vectors *v = at_angles(deg, 8, half, valid);
     fw_ranks r;
     fw_err e = {0};
-    assert_int_equal(fw_rank_all(v, label, role, 4, &r, &e), FW_OK);
+    assert_int_equal(fw_rank_all(v, label, role, 4, NULL, &r, &e), FW_OK);
     assert_int_equal(r.gallery, 3);
     assert_int_equal(r.people, 3);
     assert_int_equal(r.probes, 4);
@@ -67,10 +68,10 @@ static void several_images_and_ties(void **state)
     fw_vectors *v = at_angles(deg, 6, half, NULL);
     fw_ranks r;
     fw_err e = {0};
-    assert_int_equal(fw_rank_all(v, label, role, 3, &r, &e), FW_OK);
+    assert_int_equal(fw_rank_all(v, label, role, 3, NULL, &r, &e), FW_OK);
     close_to(r.cmc[0], 1, 0); /* 10 degrees is nearer than 50, though 90 is not */
     static const uint8_t tie[] = {0, 1, 0, 1, 2, 0};
-    assert_int_equal(fw_rank_all(v, label, tie, 3, &r, &e), FW_OK);
+    assert_int_equal(fw_rank_all(v, label, tie, 3, NULL, &r, &e), FW_OK);
     close_to(r.cmc[0], 0, 0);
     close_to(r.cmc[1], 1, 0);
     fw_vectors_free(v);
@@ -94,12 +95,47 @@ static void open_set(void **state)
     fw_vectors *v = at_angles(deg, 200, half, NULL);
     fw_ranks r;
     fw_err e = {0};
-    assert_int_equal(fw_rank_all(v, label, role, 100, &r, &e), FW_OK);
+    assert_int_equal(fw_rank_all(v, label, role, 100, NULL, &r, &e), FW_OK);
     assert_int_equal(r.mated, 100);
     assert_true(r.dir[0].measurable && r.dir[1].measurable && !r.dir[2].measurable);
     /* at .1 ten of the twenty strangers at cos 1.81 pass, so the threshold lies near cos 1.8; the 80 close ones are in
      */
     assert_true(r.dir[0].dir >= 0.8 && r.dir[0].threshold > cos(2.2 * M_PI / 180) - 1e-3);
+    fw_vectors_free(v);
+}
+
+/* A smaller ring, and a calibration whose threshold for FPIR .1 falls between the two kinds of strangers: 31 and 20 degrees off. */
+static void a_stated_rate_is_measured(void **state)
+{
+    FW_UNUSED(state);
+    double deg[20];
+    uint32_t label[20];
+    uint8_t role[20];
+    static uint16_t half[20 * DIM];
+    for (uint32_t i = 0; i < 10; i++) {
+        deg[i] = 36 * i;
+        deg[10 + i] = 36 * i + (i < 4 ? 16 : 5);
+        label[i] = label[10 + i] = i;
+        role[i] = FW_ROLE_GALLERY, role[10 + i] = FW_ROLE_PROBE;
+    }
+    fw_vectors *v = at_angles(deg, 20, half, NULL);
+    fw_ranks r;
+    fw_err e = {0};
+    fw_calib c = {.q0 = 0.777, .q1 = 0.0532, .left = 0.05, .pairs = 1000000};
+    assert_int_equal(fw_rank_all(v, label, role, 10, &c, &r, &e), FW_OK);
+    assert_true(r.calibrated);
+    const fw_stated *s = &r.stated[0];
+    close_to(s->threshold, fw_match_threshold(&c, 0.1, 10), 0);
+    assert_true(s->threshold > cos(31 * M_PI / 180) && s->threshold < cos(20 * M_PI / 180));
+    close_to(s->fpir, 0.4, 0); /* strangers at 20 degrees */
+    close_to(s->fpir_low, 0.1216, 1e-4);
+    close_to(s->fpir_high, 0.7376, 1e-4);
+    close_to(s->dir, 1, 0); /* own person at 16 and at 5 degrees */
+    assert_true(r.stated[2].threshold > cos(16 * M_PI / 180) && r.stated[2].threshold < cos(5 * M_PI / 180));
+    close_to(r.stated[2].fpir, 0, 0);
+    close_to(r.stated[2].dir, 0.6, 0);
+    assert_int_equal(fw_rank_all(v, label, role, 10, NULL, &r, &e), FW_OK);
+    assert_false(r.calibrated);
     fw_vectors_free(v);
 }
 
@@ -126,9 +162,9 @@ static void the_same_for_any_thread_count(void **state)
     fw_err e = {0};
     int threads = omp_get_max_threads();
     omp_set_num_threads(1);
-    assert_int_equal(fw_rank_all(v, label, role, 30, &a, &e), FW_OK);
+    assert_int_equal(fw_rank_all(v, label, role, 30, NULL, &a, &e), FW_OK);
     omp_set_num_threads(4);
-    assert_int_equal(fw_rank_all(v, label, role, 30, &b, &e), FW_OK);
+    assert_int_equal(fw_rank_all(v, label, role, 30, NULL, &b, &e), FW_OK);
     omp_set_num_threads(threads);
     assert_memory_equal(&a, &b, sizeof a);
     /* and against the plain definition */
@@ -163,8 +199,8 @@ static void useless_sets_are_refused(void **state)
     fw_vectors *v = at_angles(deg, 2, half, NULL);
     fw_ranks r;
     fw_err a = {0}, b = {0};
-    assert_int_equal(fw_rank_all(v, label, none, 2, &r, &a), FW_EUSAGE);
-    assert_int_equal(fw_rank_all(v, label, strangers, 2, &r, &b), FW_EUSAGE);
+    assert_int_equal(fw_rank_all(v, label, none, 2, NULL, &r, &a), FW_EUSAGE);
+    assert_int_equal(fw_rank_all(v, label, strangers, 2, NULL, &r, &b), FW_EUSAGE);
     fw_vectors_free(v);
 }
 
@@ -174,6 +210,7 @@ int main(void)
         cmocka_unit_test(by_hand),
         cmocka_unit_test(several_images_and_ties),
         cmocka_unit_test(open_set),
+        cmocka_unit_test(a_stated_rate_is_measured),
         cmocka_unit_test(the_same_for_any_thread_count),
         cmocka_unit_test(useless_sets_are_refused),
     };

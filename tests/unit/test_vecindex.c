@@ -52,7 +52,8 @@ static void every_factory_finds_rows(void **state)
     FW_UNUSED(state);
     uint16_t *h = random_rows(3000, 1);
     fw_vectors *v = fw_vectors_wrap(h, 3000, DIM, NULL);
-    static const char *const factory[] = {NULL, "Flat", "IVF32,Flat", "IVF32,SQfp16", "HNSW16"};
+    static const char *const factory[] = {NULL,           "Flat",   "IVF32,Flat",
+                                          "IVF32,SQfp16", "HNSW16", "PQ64x4fs,Refine(SQfp16)"};
     for (size_t i = 0; i < FW_COUNT(factory); i++) {
         fw_vecindex *x = build(v, factory[i]);
         assert_int_equal(fw_vecindex_count(x), 3000);
@@ -83,6 +84,44 @@ static void a_saved_index_comes_back_and_grows(void **state)
     assert_int_equal(fw_vecindex_tune(x, "nprobe=8", &e), FW_OK);
     assert_int_equal(found_themselves(x, all, 2000), 2000);
     fw_vecindex_free(x);
+    unlink(path);
+    fw_vectors_free(part), fw_vectors_free(all);
+    fw_free(h);
+}
+
+/* Codes of 4 dimensions in 4 bits alone rank badly; the rows behind them must be asked, and that be kept in the file. */
+static void codes_are_ranked_anew(void **state)
+{
+    FW_UNUSED(state);
+    enum { N = 3000, K = 10, Q = 200 };
+    fw_err e = {0};
+    char path[] = "/tmp/fw_vecindex_XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    close(fd);
+    uint16_t *h = random_rows(N, 5);
+    fw_vectors *part = fw_vectors_wrap(h, N - 500, DIM, NULL), *all = fw_vectors_wrap(h, N, DIM, NULL);
+    fw_vecindex *x = build(part, "PQ16x4fs,Refine(SQfp16)"), *flat = build(all, "Flat");
+    assert_int_equal(fw_vecindex_add(x, all, N - 500, &e), FW_OK);
+    assert_int_equal(fw_vecindex_save(x, path, &e), FW_OK);
+    fw_vecindex_free(x);
+    assert_int_equal(fw_vecindex_load(path, &x, &e), FW_OK);
+    assert_int_equal(fw_vecindex_count(x), N);
+    float q[2 * DIM], sim[K], want[K];
+    int64_t id[K], truth[K];
+    size_t same = 0;
+    for (size_t i = 0; i < Q; i++) {
+        fw_vectors_block(all, N - 2 * Q + 2 * i, 2, q); /* between two rows */
+        for (int d = 0; d < DIM; d++) q[d] += q[DIM + d];
+        fw_normalise(q, DIM);
+        assert_int_equal(fw_vecindex_search(x, q, 1, K, id, sim, &e), FW_OK);
+        assert_int_equal(fw_vecindex_search(flat, q, 1, K, truth, want, &e), FW_OK);
+        for (int j = 0; j < K; j++)
+            for (int k = 0; k < K; k++)
+                if (id[j] == truth[k]) same++, assert_true(sim[j] > want[k] - 1e-3f && sim[j] < want[k] + 1e-3f);
+    }
+    assert_true(same >= Q * K * 9 / 10); /* .94; .44 when as many rows are asked as are wanted */
+    fw_vecindex_free(x), fw_vecindex_free(flat);
     unlink(path);
     fw_vectors_free(part), fw_vectors_free(all);
     fw_free(h);
@@ -142,10 +181,14 @@ static void errors_carry_faiss_text(void **state)
 static void the_default_follows_the_size(void **state)
 {
     FW_UNUSED(state);
-    char f[32];
-    assert_string_equal(fw_vecindex_default(10, f, sizeof f), "Flat");
-    assert_string_equal(fw_vecindex_default(250000, f, sizeof f), "IVF2000,Flat");
-    assert_string_equal(fw_vecindex_default(4000000, f, sizeof f), "IVF8000,SQfp16");
+    char f[48];
+    assert_string_equal(fw_vecindex_default(10, 512, f, sizeof f), "Flat");
+    assert_string_equal(fw_vecindex_default(FW_VECINDEX_FLAT - 1, 512, f, sizeof f), "Flat");
+    assert_string_equal(fw_vecindex_default(FW_VECINDEX_FLAT, 512, f, sizeof f), "PQ128x4fs,Refine(SQfp16)");
+    assert_string_equal(fw_vecindex_default(4000000, 64, f, sizeof f), "PQ64x4fs,Refine(SQfp16)");
+    assert_string_equal(fw_vecindex_default(4000000, 200, f, sizeof f), "PQ100x4fs,Refine(SQfp16)");
+    assert_string_equal(fw_vecindex_default(4000000, 4096, f, sizeof f), "PQ1024x4fs,Refine(SQfp16)");
+    assert_string_equal(fw_vecindex_default(4000000, 509, f, sizeof f), "SQfp16"); /* prime: no even parts */
 }
 
 int main(void)
@@ -153,6 +196,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_factory_finds_rows),
         cmocka_unit_test(a_saved_index_comes_back_and_grows),
+        cmocka_unit_test(codes_are_ranked_anew),
         cmocka_unit_test(invalid_rows_keep_their_number_and_are_never_found),
         cmocka_unit_test(errors_carry_faiss_text),
         cmocka_unit_test(the_default_follows_the_size),
