@@ -181,10 +181,10 @@ static inline size_t fw_hit_col(const fw_block *b, size_t hit)
     return b->strip.where[hit] & 0xFFFFu;
 }
 
-#define FW_JOIN_KEEP_MAX 4096 /* longest list that is re-scored */
+#define FW_JOIN_KEEP_MAX 16384 /* longest list that is re-scored */
 
 /* A search of probes in a gallery (for the self-graph both are the same). Results go straight into the arrays of a
- * graph: probe p's at off[probe_row[p]], or at p * k where off is NULL. */
+ * graph: probe p's at off[probe_row[p]]. */
 typedef struct fw_search {
     const fw_vectors *probe_v, *gallery_v;
     const uint32_t *probe_row, *gallery_row; /* dataset row of each position of the packs */
@@ -216,6 +216,7 @@ typedef struct fw_ivf_plan {
     float edge[FW_IVF_BINS - 1];  /* classes of rows: by similarity to their centre, edge[i] is where i + 1 begins */
     uint32_t probes[FW_IVF_BINS]; /* lists that rows of a class look into */
     double mean_probes;           /* over all rows */
+    double mean_members;          /* rows that a row is compared with, about */
     double recall10;              /* on the second half of the sample */
     size_t sampled;               /* rows of that half */
     uint32_t *home;               /* list of each usable row (by position in `row`) */
@@ -265,6 +266,8 @@ static inline bool fw_admissible(const fw_search *s, size_t p, size_t c)
 {
     return !(s->self && s->gallery_row[c] == s->probe_row[p]);
 }
+/* Room of a list that keeps `keep`. */
+uint32_t fw_list_cap(uint32_t keep);
 /* Candidates to re-score for k results of this kernel. */
 uint32_t fw_search_keep(const fw_kernel *kern, uint32_t k);
 

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-/* Rows that are answered together: their lists of candidates (some 2 KB each) belong to one thread. */
+/* Rows that are answered together: their lists of candidates (2 KB each at k = 64) belong to one thread. */
 #define TASK 2048
-/* Bytes of nearest lists that are kept at a time. */
+/* Bytes of nearest lists that are kept at a time, twice for a moment; a task's at least. */
 #define NEAR ((size_t)256 << 20)
 
 /* One run of the search. Positions are in list order: rows of one list lie side by side. */
@@ -147,6 +147,7 @@ static int lists_of_bin(ivf_run *r, size_t count, size_t bin, fw_err *e)
 static int nearest_lists(ivf_run *r, size_t count, fw_err *e)
 {
     int rc = FW_OK;
+    r->off = FW_ARRAY(size_t, count + 1);
     for (size_t i = 0; i < count; i++) r->off[i + 1] = r->off[i] + r->plan->probes[r->bin[r->batch + i]];
     r->near = FW_ARRAY(uint32_t, r->off[count]);
     fw_pack_meet(r->pack, r->centres);
@@ -166,7 +167,7 @@ static int run_batch(ivf_run *r, size_t first, size_t count, fw_err *e)
     {
         ivf_desk d;
         fw_block_init(&d.b, s->gallery);
-        fw_cand_init(&d.c, TASK, s->keep, s->keep + s->keep / 2 + 8);
+        fw_cand_init(&d.c, TASK, s->keep, fw_list_cap(s->keep));
         fw_rows_init(&d.rows, s->probe, TASK);
 #pragma omp for schedule(dynamic, 1)
         for (size_t at = 0; at < count; at += TASK)
@@ -176,14 +177,23 @@ static int run_batch(ivf_run *r, size_t first, size_t count, fw_err *e)
         fw_block_free(&d.b);
     }
     r->certified += certified;
-    fw_free(r->near);
+    fw_free(r->near), fw_free(r->off);
     return rc ? rc : fw_check_stop(e);
+}
+
+/* Rows from `at` on whose nearest lists fill NEAR: whole tasks. */
+static size_t batch_at(const ivf_run *r, size_t at, size_t rows)
+{
+    size_t end = at;
+    for (size_t bytes = 0; end < rows && (bytes < NEAR || (end - at) % TASK); end++)
+        bytes += r->plan->probes[r->bin[end]] * sizeof *r->near;
+    return end - at;
 }
 
 int fw_ivf_search(const fw_ivf_plan *plan, fw_search *s, const uint32_t *row, size_t rows, const fw_quant *q,
                   uint32_t *got, size_t *certified, fw_err *e)
 {
-    size_t *first = FW_ARRAY(size_t, plan->lists + 1), batch = (size_t)((double)(NEAR / 4) / plan->mean_probes);
+    size_t *first = FW_ARRAY(size_t, plan->lists + 1);
     uint32_t *order = fw_invert(plan->home, rows, plan->lists, first), *every = fw_iota(plan->lists);
     uint32_t *home = FW_ARRAY(uint32_t, rows);
     uint8_t *bin = FW_ARRAY(uint8_t, rows);
@@ -192,17 +202,18 @@ int fw_ivf_search(const fw_ivf_plan *plan, fw_search *s, const uint32_t *row, si
         bin[i] = plan->bin[order[i]];
         order[i] = row[order[i]];
     }
-    batch = batch < 4 * TASK ? 4 * TASK : batch / TASK * TASK;
     ivf_run r = {.plan = plan, .s = s, .first = first, .got = got, .every = every, .home = home, .bin = bin};
-    r.off = FW_ARRAY(size_t, batch + 1);
     s->probe = s->gallery = r.pack = fw_pack_new(s->probe_v, order, rows, q);
     s->probe_row = s->gallery_row = order;
     r.centres = fw_pack_new(plan->centre, every, plan->lists, q);
     int rc = FW_OK;
-    for (size_t at = 0; at < rows && !rc; at += batch) rc = run_batch(&r, at, rows - at < batch ? rows - at : batch, e);
+    for (size_t at = 0, count; at < rows && !rc; at += count) {
+        count = batch_at(&r, at, rows);
+        rc = run_batch(&r, at, count, e);
+    }
     *certified = r.certified;
     fw_pack_free(r.pack), fw_pack_free(r.centres);
-    fw_free(order), fw_free(first), fw_free(every), fw_free(home), fw_free(bin), fw_free(r.off);
+    fw_free(order), fw_free(first), fw_free(every), fw_free(home), fw_free(bin);
     s->probe = s->gallery = NULL;
     return rc;
 }

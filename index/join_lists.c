@@ -1,5 +1,5 @@
-/* Inverted lists: k-means, which list is a row's home, and into how many lists a row must look. Every multiplication
- * goes through the certified search, so lists are the same on every CPU. */
+/* Inverted lists: k-means, and which list is a row's home. Every multiplication goes through the certified search, so
+ * lists are the same on every CPU. */
 #include "join.h"
 
 #include <math.h>

@@ -6,7 +6,8 @@
  * score - 2 (loss_i + loss_j) and its score. Above the (k+1)-th score with its lower: in. Below the k-th lower with its
  * score: out. Only between are true similarities needed. */
 
-/* Rounding of a score to fp32 and of this subtraction: a score is under 2, its unit roundoff 6e-8. */
+/* Rounding of a score to fp32 and of this subtraction, where rows have unit length: a score is under 2, its unit
+ * roundoff 6e-8. For longer rows it is the surplus of the losses' own allowance for rounding that covers it. */
 #define SLACK 1e-6f
 
 static float lower_bound(const fw_search *s, size_t p, uint64_t key)
@@ -102,7 +103,7 @@ int fw_search_nearest(const fw_nearest *n, uint32_t **id, fw_err *e)
         fw_block b;
         fw_cand c;
         fw_block_init(&b, s.gallery);
-        fw_cand_init(&c, FW_JOIN_ROWS, s.keep, s.keep + s.keep / 2 + 8);
+        fw_cand_init(&c, FW_JOIN_ROWS, s.keep, fw_list_cap(s.keep));
 #pragma omp for schedule(dynamic, 1)
         for (size_t first = 0; first < n->count; first += FW_JOIN_ROWS) nearest_block(n, &s, &b, &c, first, out);
         fw_cand_free(&c);

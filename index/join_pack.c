@@ -245,6 +245,7 @@ fw_pack *fw_pack_new(const fw_vectors *v, const uint32_t *row, size_t n, const f
     p->norm_max = largest(p->norm, n);
     p->err_max = largest(p->err, n);
     p->rest_max = largest(p->rest, n);
+    for (size_t i = 0; i < p->panels * nr; i++) p->loss[i] = NAN; /* until it has met somebody nothing is certified */
     return p;
 }
 

@@ -2,11 +2,11 @@
  *
  * A photo near the centre of its list has its neighbours there and in one or two more; one far from every centre (a
  * lone or a bad photo) has them scattered over hundreds. So the number depends on the similarity to the own centre, in
- * FW_IVF_BINS classes of equal size, and is learned from a sample of rows whose true neighbours are computed: from one
- * list each, the class whose next step finds most neighbours per list looked into takes it, until the sample's recall
- * reaches what is wanted. (An early termination that is learned: Li, Zhang, Andersen, He, "Improving Approximate
+ * FW_IVF_BINS classes of equal size, and is learned from a sample of rows whose true neighbours are computed: all begin
+ * with LEAST, and of all longer numbers of all classes the one that finds most neighbours per list more is taken, until
+ * the sample's recall reaches what is wanted. (An early termination that is learned: Li, Zhang, Andersen, He, "Improving Approximate
  * Nearest Neighbor Search through Learned Adaptive Early Termination", SIGMOD 2020, who learn it query by query.)
- * 250 k faces with LFW's covariance in 8,000 lists: 46 lists on average, where one number for all would be 194.
+ * 250 k faces with LFW's covariance, in 8,000 lists: 46 lists on average, where one number for all would be 194.
  *
  * Recall needs no search: a true neighbour is found if and only if its home is among the lists looked into. */
 #include "join.h"
@@ -38,6 +38,7 @@ static void rank_homes(judges *j, const fw_vectors *v, const uint32_t *home_of_r
         uint32_t *every = fw_iota(plan->lists);
 #pragma omp for schedule(dynamic, 8)
         for (size_t i = 0; i < j->n; i++) {
+            if (fw_stopping()) continue;
             fw_rank_dots(v, j->row[i], plan->centre, every, plan->lists, query, sim);
             for (size_t l = 0; l < plan->lists; l++) key[l] = fw_key(sim[l], (uint32_t)l);
             for (size_t d = i * j->depth; d < (i + 1) * j->depth; d++)
@@ -69,7 +70,7 @@ static size_t bin_of(const fw_ivf_plan *plan, float own)
     return b;
 }
 
-/* What the judges from..to-1 find: found[class][step], and how many judges a class has. */
+/* What judges find: found[class][step], and how many judges a class has. */
 typedef struct tally {
     double found[FW_IVF_BINS][STEPS], members[FW_IVF_BINS];
     uint32_t lists[STEPS];
@@ -78,14 +79,13 @@ typedef struct tally {
 
 static void set_steps(tally *t, size_t lists)
 {
-    for (t->steps = 0; t->steps < STEPS; t->steps++) {
-        size_t half = t->steps / 2, n = t->steps < 2   ? t->steps + 1
-                                        : t->steps % 2 ? (size_t)3 << (half - 1)
-                                                       : (size_t)2 << (half - 1);
-        t->lists[t->steps] = (uint32_t)(n < lists ? n : lists);
-        if (n >= lists) break;
+    size_t n = 1;
+    for (t->steps = 0; t->steps < STEPS && n < lists; t->steps++) {
+        t->lists[t->steps] = (uint32_t)n;
+        n += n < 3 ? 1 : n & (n - 1) ? n / 3 : n / 2;
     }
-    if (t->steps < STEPS) t->steps++;
+    if (t->steps == STEPS) t->steps--;
+    t->lists[t->steps++] = (uint32_t)lists;
 }
 
 static void count_found(tally *t, const judges *j, const fw_ivf_plan *plan, size_t to)
@@ -168,6 +168,7 @@ static void sort_rows(fw_ivf_plan *plan, const fw_vectors *v, const uint32_t *ro
         float *query = FW_ARRAY(float, 2 * (size_t)v->dim), own;
 #pragma omp for schedule(static)
         for (size_t i = 0; i < rows; i++) {
+            if (fw_stopping()) continue;
             fw_rank_dots(v, row[i], plan->centre, &plan->home[i], 1, query, &own);
             plan->bin[i] = (uint8_t)bin_of(plan, own);
             sum += plan->probes[plan->bin[i]];
@@ -175,6 +176,17 @@ static void sort_rows(fw_ivf_plan *plan, const fw_vectors *v, const uint32_t *ro
         fw_free(query);
     }
     plan->mean_probes = sum / (double)rows;
+}
+
+/* A row is compared with its own list, which may be one huge one, and with other lists of mean size. */
+static void count_members(fw_ivf_plan *plan, size_t rows)
+{
+    double square = 0, each = (double)rows / (double)plan->lists;
+    size_t *size = FW_ARRAY(size_t, plan->lists);
+    for (size_t i = 0; i < rows; i++) size[plan->home[i]]++;
+    for (size_t l = 0; l < plan->lists; l++) square += (double)size[l] * (double)size[l];
+    plan->mean_members = square / (double)rows + fmax(plan->mean_probes - 1, 0) * each;
+    fw_free(size);
 }
 
 int fw_ivf_choose_probes(const fw_vectors *v, const uint32_t *row, fw_pack *all, uint64_t seed, double floor,
@@ -203,6 +215,8 @@ int fw_ivf_choose_probes(const fw_vectors *v, const uint32_t *row, fw_pack *all,
         rank_homes(&j, v, home_of_row, plan);
         choose(&j, floor, plan);
         sort_rows(plan, v, row, rows);
+        count_members(plan, rows);
+        rc = fw_check_stop(e);
     }
     fw_pack_free(p);
     fw_free(home_of_row), fw_free(j.row), fw_free(j.truth), fw_free(j.rank), fw_free(j.own);

@@ -6,19 +6,19 @@
 
 /* A list grows to half as much again before it is cut back: longer lists are cut less often but take memory (1 M rows x
  * 168 keys are 1.3 GB). */
-static uint32_t list_cap(uint32_t keep)
+uint32_t fw_list_cap(uint32_t keep)
 {
     return keep + keep / 2 + 8;
 }
 
 size_t fw_search_symmetric_bytes(const fw_search *s)
 {
-    return s->probe->n * (list_cap(s->keep) * sizeof(uint64_t) + sizeof(uint32_t) + sizeof(float));
+    return s->probe->n * (fw_list_cap(s->keep) * sizeof(uint64_t) + sizeof(uint32_t) + sizeof(float));
 }
 
 static uint64_t place_of(const fw_search *s, size_t p)
 {
-    return s->off ? s->off[s->probe_row[p]] : (uint64_t)p * s->k;
+    return s->off[s->probe_row[p]];
 }
 
 static void write_result(const fw_search *s, size_t p, uint64_t *key, size_t len)
@@ -97,7 +97,7 @@ int fw_search_symmetric(fw_search *s, fw_err *e)
     fw_cand c;
     size_t n = s->probe->n;
     uint8_t *sure = FW_ARRAY(uint8_t, n);
-    fw_cand_init(&c, n, s->keep, list_cap(s->keep));
+    fw_cand_init(&c, n, s->keep, fw_list_cap(s->keep));
     int rc = fw_join_self(s->probe, &c, e);
 #pragma omp parallel if (!rc)
     {
@@ -154,7 +154,7 @@ int fw_search_blocks(fw_search *s, fw_err *e)
         fw_block b;
         fw_cand c;
         fw_block_init(&b, s->gallery);
-        fw_cand_init(&c, FW_JOIN_ROWS, s->keep, list_cap(s->keep));
+        fw_cand_init(&c, FW_JOIN_ROWS, s->keep, fw_list_cap(s->keep));
 #pragma omp for schedule(dynamic, 1)
         for (size_t first = 0; first < n; first += FW_JOIN_ROWS) search_block(s, &b, &c, first, sure);
         fw_cand_free(&c);
@@ -216,7 +216,7 @@ int fw_search_redo(fw_search *s, fw_err *e)
         fw_block b;
         fw_cand c;
         fw_block_init(&b, s->gallery);
-        fw_cand_init(&c, FW_JOIN_ROWS, s->k, list_cap(s->k));
+        fw_cand_init(&c, FW_JOIN_ROWS, s->k, fw_list_cap(s->k));
 #pragma omp for schedule(dynamic, 1)
         for (size_t first = 0; first < s->open_count; first += FW_JOIN_ROWS) redo_block(s, &b, &c, first);
         fw_cand_free(&c);

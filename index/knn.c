@@ -182,11 +182,12 @@ static int build_ivf(const fw_vectors *v, const fw_knn_opts *o, const uint32_t *
     FW_TRY(find_kernel(o->kernel, &kern, e));
     fw_quant *q = fw_quant_new(v, row, rows, kern, o->seed);
     int rc = fw_ivf_plan_make(v, row, rows, q, o->seed, o->recall_floor, &plan, e);
-    bool cheaper =
-        plan.mean_probes > (double)plan.lists / 3; /* the symmetric join halves the work, and needs no grouping */
+    /* the symmetric join halves the work, and needs no grouping */
+    bool cheaper = plan.mean_members > (double)rows / 3;
     if (rc || cheaper) {
-        snprintf(r->why, sizeof r->why, "%.0f of %zu lists would be needed for recall@10 %g, so exact is cheaper",
-                 plan.mean_probes, plan.lists, o->recall_floor);
+        snprintf(r->why, sizeof r->why,
+                 "%.0f of %zu lists, %.0f rows, would be needed for recall@10 %g, so exact is cheaper",
+                 plan.mean_probes, plan.lists, plan.mean_members, o->recall_floor);
         fw_ivf_plan_free(&plan);
         fw_quant_free(q);
         return rc ? rc : build_exact(v, o, row, rows, out, r, e);

@@ -12,7 +12,7 @@
  *          was dropped by more than the Cauchy-Schwarz bound on the scores' error; other rows are redone with that
  *          bound as a fixed margin. So the result is the true graph, whatever arithmetic found it.
  *   ivf    Spherical k-means lists; each row looks into its nearest lists only, into how many depends on its similarity
- *          to its own centre (join_probes.c): the fewest that reach `recall_floor` on a sample of rows whose true
+ *          to its own centre (join_probes.c): as few as reach `recall_floor` on a sample of rows whose true
  *          neighbours are computed; a second sample, not used to choose, gives the reported recall. Queries are grouped
  *          by list and a list is multiplied as a matrix. Inside the lists the answer is exact and certified as above.
  *          (Inverted lists: Jegou, Douze, Schmid 2011, "Product quantization for nearest neighbor search".)
@@ -28,8 +28,8 @@
 #include "graph.h"
 #include "vectors.h"
 
-/* Where `auto` goes over from exact to ivf. Seconds of CPU on faces with LFW's covariance: 250 k exact 40, ivf 25; exact
- * grows as the square, ivf by 1.9 a doubling. Up to here the true graph costs less than half a minute more. */
+/* Where `auto` goes over from exact to ivf. Seconds of CPU on faces with LFW's covariance: 250 k exact 40, ivf 25; 500 k
+ * ivf 97, exact 160 by its square. Up to here the true graph costs less than half a minute more. */
 #define FW_KNN_AUTO_EXACT 300000
 
 typedef struct fw_knn_opts {

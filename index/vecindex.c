@@ -78,8 +78,8 @@ static size_t training_rows(const fw_vectors *v, const char *factory, float *x, 
     return count;
 }
 
-/* FAISS's k-means takes 25 rounds in fp32, ours five in bf16 or int8: index stage at 125,000 rows 29.5 s of CPU against
- * 9.8 s. So an index whose factory string begins with its lists is given their centres; FAISS then trains only the
+/* FAISS's k-means takes 25 rounds in fp32, ours four in bf16 or int8: index stage at 125,000 rows 29.5 s of CPU against
+ * 9.8 s when they were five. So an index whose factory string begins with its lists is given their centres; FAISS then trains only the
  * codes.
  */
 static int give_centres(fw_vecindex *x, const fw_vectors *v, const char *factory, fw_err *e)
