@@ -189,6 +189,16 @@ static void count_members(fw_ivf_plan *plan, size_t rows)
     fw_free(size);
 }
 
+/* Every second judge first: those that choose and those that report are then spread over the whole set alike, whose
+ * order often means something (people by name, sources one after the other). */
+static uint32_t *alternate(uint32_t *row, size_t n)
+{
+    uint32_t *out = FW_ARRAY(uint32_t, n);
+    for (size_t i = 0; i < n; i++) out[i % 2 ? n - 1 - i / 2 : i / 2] = row[i];
+    fw_free(row);
+    return out;
+}
+
 int fw_ivf_choose_probes(const fw_vectors *v, const uint32_t *row, fw_pack *all, uint64_t seed, double floor,
                          fw_ivf_plan *plan, fw_err *e)
 {
@@ -196,7 +206,7 @@ int fw_ivf_choose_probes(const fw_vectors *v, const uint32_t *row, fw_pack *all,
     judges j = {.n = rows < JUDGES ? rows : JUDGES, .depth = rows - 1 < DEPTH ? rows - 1 : DEPTH};
     uint32_t *home_of_row = FW_ARRAY(uint32_t, v->n);
     for (size_t i = 0; i < rows; i++) home_of_row[row[i]] = plan->home[i];
-    j.row = fw_sample_rows(row, rows, j.n, seed + 1);
+    j.row = alternate(fw_sample_rows(row, rows, j.n, seed + 1), j.n);
     j.rank = FW_ARRAY(uint32_t, j.n * j.depth);
     j.own = FW_ARRAY(float, j.n);
     fw_pack *p = fw_pack_new(v, j.row, j.n, all->q);

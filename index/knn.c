@@ -254,38 +254,70 @@ static int search_faiss(fw_search *s, const fw_vecindex *x, const uint32_t *row,
     return rc;
 }
 
-/* Recall@10 of s against the truth for up to 1000 rows. */
-static int judge_faiss(const fw_search *s, const uint32_t *row, size_t rows, const uint32_t *got, fw_knn_report *r,
-                       fw_err *e)
+/* Up to 1000 rows and their nearest `depth` others, the truth. */
+typedef struct sample {
+    size_t n, depth;
+    uint32_t *row, *truth;
+} sample;
+
+static int take_sample(const fw_search *s, const uint32_t *row, size_t rows, sample *j, fw_err *e)
 {
-    size_t n = rows < 1000 ? rows : 1000, depth = rows - 1 < 10 ? rows - 1 : 10, same = 0;
-    if (s->k < depth) depth = s->k;
-    uint32_t *judge = FW_ARRAY(uint32_t, n), *truth = NULL;
-    for (size_t i = 0; i < n; i++) judge[i] = row[i * rows / n];
+    *j = (sample){.n = rows < 1000 ? rows : 1000, .depth = rows - 1 < 10 ? rows - 1 : 10};
+    if (s->k < j->depth) j->depth = s->k;
+    j->row = FW_ARRAY(uint32_t, j->n);
+    for (size_t i = 0; i < j->n; i++) j->row[i] = row[i * rows / j->n];
     int blas = fw_blas_threads(1);
     fw_quant *q = fw_quant_new(s->probe_v, row, rows, fw_kernel_find(NULL), 0);
-    fw_pack *p = fw_pack_new(s->probe_v, judge, n, q), *g = fw_pack_new(s->probe_v, row, rows, q);
+    fw_pack *p = fw_pack_new(s->probe_v, j->row, j->n, q), *g = fw_pack_new(s->probe_v, row, rows, q);
     fw_pack_meet(p, g);
     int rc = fw_search_nearest(&(fw_nearest){.v = s->probe_v,
                                              .w = s->probe_v,
-                                             .row = judge,
+                                             .row = j->row,
                                              .wrow = row,
                                              .p = p,
                                              .g = g,
-                                             .count = n,
-                                             .k = (uint32_t)depth,
+                                             .count = j->n,
+                                             .k = (uint32_t)j->depth,
                                              .self = true},
-                               &truth, e);
+                               &j->truth, e);
     fw_pack_free(p), fw_pack_free(g);
     fw_quant_free(q);
     fw_blas_threads(blas);
-    for (size_t i = 0; i < n && !rc; i++)
-        for (size_t a = 0; a < depth; a++)
-            for (size_t b = 0; b < depth && b < got[judge[i]]; b++)
-                same += truth[i * depth + a] == s->id[s->off[judge[i]] + b];
-    r->sampled = n;
-    r->recall10 = rc ? 0 : (double)same / (double)(n * depth);
-    fw_free(judge), fw_free(truth);
+    return rc;
+}
+
+/* Recall@10 of the graph on the sample. */
+static double judge_faiss(const fw_search *s, const sample *j, const uint32_t *got)
+{
+    size_t same = 0;
+    for (size_t i = 0; i < j->n; i++)
+        for (size_t a = 0; a < j->depth; a++)
+            for (size_t b = 0; b < j->depth && b < got[j->row[i]]; b++)
+                same += j->truth[i * j->depth + a] == s->id[s->off[j->row[i]] + b];
+    return (double)same / (double)(j->n * j->depth);
+}
+
+/* An index with inverted lists looks into one of them unless told otherwise: as many, in doublings, as reach the floor
+ * on every second row of the sample. */
+static int tune_faiss(fw_search *s, fw_vecindex *x, const sample *j, double floor, uint32_t *got, size_t *probes,
+                      fw_err *e)
+{
+    sample half = {
+        .n = 0, .depth = j->depth, .row = FW_ARRAY(uint32_t, j->n), .truth = FW_ARRAY(uint32_t, j->n * j->depth)};
+    size_t lists = fw_vecindex_lists(x);
+    int rc = FW_OK;
+    for (size_t i = 0; i < j->n; i += 2, half.n++) {
+        half.row[half.n] = j->row[i];
+        memcpy(half.truth + half.n * j->depth, j->truth + i * j->depth, j->depth * sizeof *j->truth);
+    }
+    for (size_t p = 1; p <= lists && !rc; p = p < lists && p * 2 > lists ? lists : p * 2) {
+        char params[32];
+        snprintf(params, sizeof params, "nprobe=%zu", *probes = p);
+        rc = fw_vecindex_tune(x, params, e);
+        if (!rc) rc = search_faiss(s, x, half.row, half.n, got, e);
+        if (!rc && judge_faiss(s, &half, got) >= floor) break;
+    }
+    fw_free(half.row), fw_free(half.truth);
     return rc;
 }
 
@@ -298,12 +330,17 @@ static int build_faiss(const fw_vectors *v, const fw_knn_opts *o, const uint32_t
     fw_search s = {.probe_v = v, .gallery_v = v, .self = true, .k = (uint32_t)o->k};
     graph_room(&s, v->n, row, rows, s.k);
     uint32_t *got = FW_ARRAY(uint32_t, v->n);
-    int rc = search_faiss(&s, x, row, rows, got, e);
+    sample j;
+    int rc = take_sample(&s, row, rows, &j, e);
+    r->lists = fw_vecindex_lists(x);
+    if (!rc && r->lists) rc = tune_faiss(&s, x, &j, o->recall_floor, got, &r->probes, e);
+    if (!rc) rc = search_faiss(&s, x, row, rows, got, e);
     r->method = r->kernel = "faiss";
-    if (!rc) rc = judge_faiss(&s, row, rows, got, r, e);
+    r->sampled = j.n;
+    r->recall10 = rc ? 0 : judge_faiss(&s, &j, got);
     r->floor_met = r->recall10 >= o->recall_floor;
     if (!rc) squeeze(&s, v->n, got);
-    fw_free(got);
+    fw_free(got), fw_free(j.row), fw_free(j.truth);
     fw_vecindex_free(x);
     return finish_graph(&s, v->n, rc, out);
 }

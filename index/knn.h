@@ -16,7 +16,8 @@
  *          neighbours are computed; a second sample, not used to choose, gives the reported recall. Queries are grouped
  *          by list and a list is multiplied as a matrix. Inside the lists the answer is exact and certified as above.
  *          (Inverted lists: Jegou, Douze, Schmid 2011, "Product quantization for nearest neighbor search".)
- *   faiss  Any FAISS index_factory string (index/vecindex.h), re-scored with sim().
+ *   faiss  Any FAISS index_factory string (index/vecindex.h), re-scored with sim(). Where it has inverted lists, nprobe
+ *          is doubled until a sample reaches `recall_floor`.
  *   auto   exact up to FW_KNN_AUTO_EXACT usable rows, ivf above.
  *
  * Same bytes for every thread count and every CPU for exact and ivf. Threads: omp_get_max_threads(). A stop request
@@ -54,7 +55,7 @@ typedef struct fw_knn_report {
     bool floor_met;       /* recall10 reaches recall_floor */
     int dims_used;        /* dimensions of the subspace that was scored */
     double energy_lost;   /* share of the squared length outside of it, mean over rows */
-    size_t lists, probes; /* ivf: number of lists and lists looked into per row */
+    size_t lists, probes; /* ivf, faiss: number of lists, and of those looked into per row (ivf: on average) */
     double seconds;
 } fw_knn_report;
 

@@ -322,10 +322,16 @@ static void faiss_method_re_scores_and_reports(void **state)
     fw_vectors *v = fw_vectors_wrap(h, n, 64, NULL);
     fw_knn_report r;
     fw_graph *truth = build(v, (fw_knn_opts){.method = "exact", .k = 10}, NULL);
-    fw_graph *g = build(v, (fw_knn_opts){.method = "faiss", .k = 10, .factory = "IVF16,Flat"}, &r);
+    fw_graph *g = build(v, (fw_knn_opts){.method = "faiss", .k = 10, .factory = "IVF16,PQ4", .recall_floor = 0.9}, &r);
     assert_true(fabs(recall10(g, truth) - r.recall10) < 0.05);
-    assert_true(r.recall10 < 0.999); /* one list of 16 */
+    assert_true(r.recall10 < 0.9); /* codes so short that all 16 lists do not help */
+    assert_int_equal(r.probes, 16);
     assert_false(r.floor_met);
+    fw_graph_free(g);
+    g = build(v, (fw_knn_opts){.method = "faiss", .k = 10, .factory = "IVF16,Flat", .recall_floor = 0.9}, &r);
+    assert_true(r.floor_met && r.recall10 >= 0.9);
+    assert_true(r.probes > 1 && r.probes < 16); /* one list is too few, all are not needed */
+    assert_true(fabs(recall10(g, truth) - r.recall10) < 0.05);
     for (size_t i = 0; i < n; i++)
         for (uint64_t a = g->off[i]; a + 1 < g->off[i + 1]; a++)
             assert_true(fw_key(g->sim[a], g->id[a]) > fw_key(g->sim[a + 1], g->id[a + 1]));
