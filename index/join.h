@@ -237,10 +237,10 @@ void fw_ivf_plan_free(fw_ivf_plan *plan);
 /* The graph: s->off leaves room for k per row; got[row] is how many each got. */
 FW_MUST_USE int fw_ivf_search(const fw_ivf_plan *plan, fw_search *s, const uint32_t *row, size_t rows,
                               const fw_quant *q, uint32_t *got, size_t *certified, fw_err *e);
-/* 0 .. n-1; and the members of each list in ascending order, member[first[l]] .. member[first[l + 1] - 1]. Owned by
- * the caller; `first` has room for lists + 1. */
+/* Tables of numbers, owned by the caller: 0 .. n-1; `count` of the usable rows at random places, one from each equal
+ * stretch; the members of each list in ascending order, member[first[l]] .. member[first[l + 1] - 1], where `first` has
+ * room for lists + 1. */
 uint32_t *fw_iota(size_t n);
-/* `count` of the usable rows at random places, one from each equal stretch. */
 uint32_t *fw_sample_rows(const uint32_t *row, size_t rows, size_t count, uint64_t seed);
 uint32_t *fw_invert(const uint32_t *list, size_t n, size_t lists, size_t *first);
 /* The nearest as sets: which k rows of w are nearest to each of `count` rows of p. */
@@ -261,6 +261,8 @@ FW_MUST_USE int fw_search_nearest(const fw_nearest *n, uint32_t **id, fw_err *e)
 void fw_search_scan(const fw_search *s, fw_block *b, fw_cand *c, const uint32_t *pick, size_t count, size_t begin);
 /* n keys (gallery positions by score) become keys of true similarity and dataset row; n <= FW_JOIN_KEEP_MAX. */
 void fw_true_keys(const fw_search *s, float *query, size_t p, uint64_t *key, size_t n);
+/* Offer gallery positions begin..end-1 to list 0 of c by their true similarity to probe p: keys of dataset rows. */
+void fw_search_offer_true(const fw_search *s, fw_cand *c, float *query, size_t p, size_t begin, size_t end);
 /* May probe p be answered with gallery position c? */
 static inline bool fw_admissible(const fw_search *s, size_t p, size_t c)
 {

@@ -58,18 +58,10 @@ static void score_list(const ivf_run *r, ivf_desk *d, const uint32_t *pick, size
 static void redo_row(const ivf_run *r, size_t p, float *query)
 {
     const fw_search *s = r->s;
-    uint32_t id[64];
-    float sim[64];
     fw_cand c;
     fw_cand_init(&c, 1, s->k, 2 * s->k + 8);
     for (size_t l = r->off[p - r->batch]; l < r->off[p - r->batch + 1]; l++)
-        for (size_t at = r->first[r->near[l]], end = r->first[r->near[l] + 1]; at < end;) {
-            size_t n = 0;
-            for (; at < end && n < FW_COUNT(id); at++)
-                if (at != p) id[n++] = s->gallery_row[at];
-            fw_rank_dots(s->probe_v, s->probe_row[p], s->gallery_v, id, n, query, sim);
-            for (size_t i = 0; i < n; i++) fw_cand_offer(&c, 0, sim[i], id[i]);
-        }
+        fw_search_offer_true(s, &c, query, p, r->first[r->near[l]], r->first[r->near[l] + 1]);
     fw_cand_cut(&c, 0);
     fw_key_sort(c.key, c.len[0]);
     for (size_t i = 0; i < c.len[0]; i++) {

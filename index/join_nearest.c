@@ -46,17 +46,9 @@ static bool finish_set(const fw_search *s, float *query, size_t p, uint64_t *key
 
 static void set_by_all(const fw_search *s, float *query, size_t p, uint32_t *out)
 {
-    uint32_t id[64];
-    float sim[64];
     fw_cand c;
     fw_cand_init(&c, 1, s->k, 2 * s->k + 8);
-    for (size_t at = 0; at < s->gallery->n;) {
-        size_t n = 0;
-        for (; at < s->gallery->n && n < FW_COUNT(id); at++)
-            if (fw_admissible(s, p, at)) id[n++] = s->gallery_row[at];
-        fw_rank_dots(s->probe_v, s->probe_row[p], s->gallery_v, id, n, query, sim);
-        for (size_t i = 0; i < n; i++) fw_cand_offer(&c, 0, sim[i], id[i]);
-    }
+    fw_search_offer_true(s, &c, query, p, 0, s->gallery->n);
     fw_cand_cut(&c, 0);
     for (size_t i = 0; i < c.len[0]; i++) out[i] = fw_key_id(c.key[i]);
     fw_cand_free(&c);

@@ -42,6 +42,19 @@ void fw_true_keys(const fw_search *s, float *query, size_t p, uint64_t *key, siz
     while (i-- > 0) key[i] = fw_key(sim[i], id[i]);
 }
 
+void fw_search_offer_true(const fw_search *s, fw_cand *c, float *query, size_t p, size_t begin, size_t end)
+{
+    uint32_t id[64];
+    float sim[64];
+    while (begin < end) {
+        size_t n = 0;
+        for (; begin < end && n < FW_COUNT(id); begin++)
+            if (fw_admissible(s, p, begin)) id[n++] = s->gallery_row[begin];
+        if (n) fw_rank_dots(s->probe_v, s->probe_row[p], s->gallery_v, id, n, query, sim);
+        for (size_t i = 0; i < n; i++) fw_cand_offer(c, 0, sim[i], id[i]);
+    }
+}
+
 /* Of key[from..len-1] those that may still be as similar as `least` come first; returns where the others begin. */
 static size_t hopefuls_first(uint64_t *key, size_t from, size_t len, float least)
 {

@@ -16,8 +16,8 @@
  * false-positive identification rate of ISO/IEC 19795). FARs so small are extrapolated from the calibration's tail.
  * LFW, one photo of each person, 7,484 searches with their own person taken out: stated .1, .01, .001, measured .125,
  * .0156, .0064 by the labels as they are, .124, .0146, .0053 on the cleaned set. The 40 strangers of the last were looked
- * at: 33 are the same person under two names or a wrong photo of LFW's, 4 twins or sisters, 3 look-alikes. With those 12
- * names put right: .119 (.112 to .127), .0097, .0009.
+ * at: 33 are the same person under two names or a wrong photo of LFW's, 4 twins or sisters, 3 look-alikes. With the 12
+ * names behind those 33 put right: .119 (.112 to .127), .0097, .0009.
  */
 #ifndef FW_MATCHER_H
 #define FW_MATCHER_H

@@ -98,6 +98,8 @@ int fw_cmd_eval(const fw_args *a, fw_err *e)
         return fw_fail(e, FW_EUSAGE,
                        "eval: expected `facewash eval verification --work DIR --pairs FILE`, or "
                        "identification, clustering or calibration --work DIR");
+    if (a->cleaned && strcmp(kinds[k].name, "identification"))
+        return fw_fail(e, FW_EUSAGE, "eval %s: --cleaned belongs to `eval identification`", kinds[k].name);
     fw_store *s = NULL;
     fw_run *r = NULL;
     int rc = a->work ? fw_people_adopt(a, a->work, e) : FW_OK;

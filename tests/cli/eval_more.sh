@@ -5,6 +5,7 @@ facewash eval identification --work w
 echo "--- the people of the cleaned set: two of five are in the benchmark, and left out"
 facewash eval identification --work w --cleaned
 facewash eval identification --work w --cleaned --benchmark b; echo "-> $?"
+facewash eval clustering --work w --cleaned; echo "-> $?"
 printf '%s\n' John_Simm/John_Simm_0003.jpg John_Simm/John_Simm_0004.jpg John_Salley/John_Salley_0003.jpg >gallery.txt
 facewash eval identification --work w --gallery gallery.txt --json | /usr/bin/python3 -c 'import json, sys
 j = json.load(sys.stdin)

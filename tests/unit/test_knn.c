@@ -247,6 +247,25 @@ static void ivf_meets_its_floor_and_says_so(void **state)
     fw_free(h);
 }
 
+/* Easy people first, hard ones after them: what is learned from the sample must hold for both. */
+static void ivf_learns_from_all_of_the_set(void **state)
+{
+    FW_UNUSED(state);
+    enum { N = 6000, DIM = 64 };
+    uint16_t *h = people(N, DIM, 10, 61), *easy = people(N / 2, DIM, 2, 62);
+    memcpy(h, easy, N / 2 * DIM * sizeof *h);
+    fw_vectors *v = fw_vectors_wrap(h, N, DIM, NULL);
+    fw_knn_report r;
+    fw_graph *truth = build(v, (fw_knn_opts){.method = "exact", .k = 10}, NULL);
+    fw_graph *g = build(v, (fw_knn_opts){.method = "ivf", .k = 10, .recall_floor = 0.97}, &r);
+    assert_string_equal(r.method, "ivf");
+    assert_true(recall10(g, truth) > 0.965);
+    assert_true(fabs(recall10(g, truth) - r.recall10) < 0.01);
+    fw_graph_free(g), fw_graph_free(truth);
+    fw_vectors_free(v);
+    fw_free(h), fw_free(easy);
+}
+
 /* The k nearest of w's rows for row p of v, as a set: each of `id` once, none below the k-th of a plain sort. */
 static void check_set(const fw_vectors *v, size_t p, const fw_vectors *w, const uint32_t *id, size_t k)
 {
@@ -445,6 +464,7 @@ int main(void)
         cmocka_unit_test(unnormalised_rows_are_exact_too),
         cmocka_unit_test(cross_finds_the_true_rows),
         cmocka_unit_test(ivf_meets_its_floor_and_says_so),
+        cmocka_unit_test(ivf_learns_from_all_of_the_set),
         cmocka_unit_test(nearest_sets_are_the_true_sets),
         cmocka_unit_test(ivf_gives_way_to_exact_where_lists_do_not_help),
         cmocka_unit_test(faiss_method_re_scores_and_reports),

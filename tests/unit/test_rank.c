@@ -77,6 +77,18 @@ static void several_images_and_ties(void **state)
     fw_vectors_free(v);
 }
 
+/* `people` in a ring, a gallery image each and a probe `near` degrees off it, those of the first `far_people` `far`. */
+static void ring(uint32_t people, uint32_t far_people, double far, double near, double *deg, uint32_t *label,
+                 uint8_t *role)
+{
+    for (uint32_t i = 0; i < people; i++) {
+        deg[i] = 360.0 / people * i;
+        deg[people + i] = deg[i] + (i < far_people ? far : near);
+        label[i] = label[people + i] = i;
+        role[i] = FW_ROLE_GALLERY, role[people + i] = FW_ROLE_PROBE;
+    }
+}
+
 /* 100 people in a ring; each probe 1 degree off its own: strangers' best are cos 2.6, all alike, so at FPIR .1 nothing
  * below may pass and everything of one's own does. */
 static void open_set(void **state)
@@ -86,12 +98,7 @@ static void open_set(void **state)
     uint32_t label[200];
     uint8_t role[200];
     static uint16_t half[200 * DIM];
-    for (uint32_t i = 0; i < 100; i++) {
-        deg[i] = 3.6 * i;
-        deg[100 + i] = 3.6 * i + (i < 20 ? 1.79 : 0.5); /* twenty lie almost half-way to the next */
-        label[i] = label[100 + i] = i;
-        role[i] = FW_ROLE_GALLERY, role[100 + i] = FW_ROLE_PROBE;
-    }
+    ring(100, 20, 1.79, 0.5, deg, label, role); /* twenty lie almost half-way to the next */
     fw_vectors *v = at_angles(deg, 200, half, NULL);
     fw_ranks r;
     fw_err e = {0};
@@ -112,12 +119,7 @@ static void a_stated_rate_is_measured(void **state)
     uint32_t label[20];
     uint8_t role[20];
     static uint16_t half[20 * DIM];
-    for (uint32_t i = 0; i < 10; i++) {
-        deg[i] = 36 * i;
-        deg[10 + i] = 36 * i + (i < 4 ? 16 : 5);
-        label[i] = label[10 + i] = i;
-        role[i] = FW_ROLE_GALLERY, role[10 + i] = FW_ROLE_PROBE;
-    }
+    ring(10, 4, 16, 5, deg, label, role);
     fw_vectors *v = at_angles(deg, 20, half, NULL);
     fw_ranks r;
     fw_err e = {0};
