@@ -1,5 +1,6 @@
 #include "fastnet.h"
 
+#include "denormal.h"
 #include "fastnet_kernels.h"
 #include "fastnet_layout.h"
 #include "fastnet_winograd.h"
@@ -306,7 +307,9 @@ static void run_group(fw_fastnet_worker *w, const fw_group *g, const float *inpu
 int fw_fastnet_run(fw_fastnet_worker *w, const float *input, int height, int width, fw_err *e)
 {
     FW_TRY(lay_out(w, height, width, e));
+    const uint64_t mode = fw_denormals_off();
     for (int g = 0; g < w->layout.groups; g++) run_group(w, &w->layout.group[g], input);
+    fw_denormals_restore(mode);
     return FW_OK;
 }
 

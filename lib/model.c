@@ -1,4 +1,6 @@
 #include "model.h"
+
+#include "denormal.h"
 #include "half.h"
 #include "onnxfile.h"
 
@@ -434,8 +436,10 @@ int fw_runner_run(fw_runner *r, fw_err *e)
     const char *input_name = m->input.name;
     if (!r->in) return fw_fail(e, FW_EFAIL, "run model '%s': no input was set", m->name);
     if (m->input.half) fw_float_to_half(r->buffer, r->half, r->count);
+    const uint64_t mode = fw_denormals_off(); /* one intra-op thread: this one computes */
     OrtStatus *st = m->rt->api->Run(m->session, NULL, &input_name, (const OrtValue *const *)&r->in, 1, m->output_names,
                                     (size_t)m->outputs, r->out);
+    fw_denormals_restore(mode);
     FW_TRY(ort_check(m->rt->api, st, e, "run model", m->name));
     for (int i = 0; i < m->outputs; i++)
         if (m->output[i].half) FW_TRY(widen(r, i, e));
