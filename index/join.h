@@ -3,7 +3,8 @@
  * A *pack* holds rows in the form that a kernel reads: groups of `nr` rows (a panel), and in a panel, word after word,
  * the nr rows' 32-bit words side by side. A word is one float, two bf16 or four int8. A kernel multiplies a block of
  * rows A (panels of `mr` rows) with one panel of columns B and reports the pairs whose score reaches the smaller of the
- * row's and the column's threshold.
+ * row's and the column's threshold. A kernel with a `step` wants the words of a row of A side by side, and the number of
+ * words a multiple of step (zeros fill up).
  *
  * A score is an upper bound of the pair's true similarity sim (fw_dot of the fp16 rows): the product of the rounded
  * rows plus what both rows can have lost, by Cauchy-Schwarz from a row's rounding error err and its length `rest`
@@ -24,7 +25,7 @@ enum fw_word { FW_WORD_F32, FW_WORD_BF16, FW_WORD_INT8 };
 /* One call of a kernel: `panels` panels of A against one panel of B. Outputs are written as hits in order of rows;
  * room for panels * mr * nr + 16 of them. */
 typedef struct fw_strip {
-    const uint32_t *a;    /* panels x words x mr */
+    const uint32_t *a;    /* panels x words x mr, or with a step panels x mr x words */
     const int32_t *bias;  /* int8: starting value per row of A (cancels the +128 of B); else unused */
     const float *row_min; /* threshold per row of A */
     const float *row_scale, *row_loss;
@@ -34,13 +35,13 @@ typedef struct fw_strip {
     const float *col_scale, *col_loss;
     uint32_t *where; /* out: row << 16 | column */
     float *score;    /* out: sum * row_scale * col_scale + row_loss + col_loss; NaN (padding) is never a hit */
-    float *scratch;  /* FW_JOIN_ROWS x nr floats, for kernels that need them */
+    float *scratch;  /* FW_JOIN_ROWS x nr floats, aligned to 64 bytes, for kernels that need them */
 } fw_strip;
 
 typedef struct fw_kernel {
     const char *name;
     enum fw_word word;
-    int mr, nr;
+    int mr, nr, step;
     size_t (*strip)(const fw_strip *s); /* returns the number of hits */
     bool (*usable)(void);               /* may this CPU run it? */
 } fw_kernel;
@@ -270,7 +271,10 @@ static inline bool fw_admissible(const fw_search *s, size_t p, size_t c)
 }
 /* Room of a list that keeps `keep`. */
 uint32_t fw_list_cap(uint32_t keep);
-/* Candidates to re-score for k results of this kernel. */
+/* Candidates to re-score for k results of this kernel, as usual. */
 uint32_t fw_search_keep(const fw_kernel *kern, uint32_t k);
+/* The same for this search (its keep is not read): as many as certify nearly all of a sample of its probes; as usual where
+ * there are few. Parallel. */
+uint32_t fw_search_pilot(const fw_search *s);
 
 #endif

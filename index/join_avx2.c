@@ -68,4 +68,4 @@ static bool has_avx2(void)
 #endif
 
 extern const fw_kernel fw_kernel_avx2_f32;
-const fw_kernel fw_kernel_avx2_f32 = {"avx2-f32", FW_WORD_F32, ROWS, COLS, strip_f32, has_avx2};
+const fw_kernel fw_kernel_avx2_f32 = {"avx2-f32", FW_WORD_F32, ROWS, COLS, 0, strip_f32, has_avx2};

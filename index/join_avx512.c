@@ -120,6 +120,6 @@ static bool has_avx512(void)
 #endif
 
 extern const fw_kernel fw_kernel_avx512_int8, fw_kernel_avx512_bf16, fw_kernel_avx512_f32;
-const fw_kernel fw_kernel_avx512_int8 = {"avx512-int8", FW_WORD_INT8, ROWS, COLS, strip_int8, has_vnni};
-const fw_kernel fw_kernel_avx512_bf16 = {"avx512-bf16", FW_WORD_BF16, ROWS, COLS, strip_bf16, has_bf16};
-const fw_kernel fw_kernel_avx512_f32 = {"avx512-f32", FW_WORD_F32, ROWS, COLS, strip_f32, has_avx512};
+const fw_kernel fw_kernel_avx512_int8 = {"avx512-int8", FW_WORD_INT8, ROWS, COLS, 0, strip_int8, has_vnni};
+const fw_kernel fw_kernel_avx512_bf16 = {"avx512-bf16", FW_WORD_BF16, ROWS, COLS, 0, strip_bf16, has_bf16};
+const fw_kernel fw_kernel_avx512_f32 = {"avx512-f32", FW_WORD_F32, ROWS, COLS, 0, strip_f32, has_avx512};

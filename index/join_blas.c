@@ -63,4 +63,4 @@ static bool always(void)
 }
 
 extern const fw_kernel fw_kernel_blas;
-const fw_kernel fw_kernel_blas = {"portable", FW_WORD_F32, FW_JOIN_ROWS, COLS, strip_blas, always};
+const fw_kernel fw_kernel_blas = {"portable", FW_WORD_F32, FW_JOIN_ROWS, COLS, 0, strip_blas, always};

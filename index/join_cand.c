@@ -8,13 +8,14 @@
 #include <immintrin.h>
 #endif
 
-extern const fw_kernel fw_kernel_avx512_int8, fw_kernel_avx512_bf16, fw_kernel_avx512_f32, fw_kernel_avx2_f32,
-    fw_kernel_neon_f32, fw_kernel_blas;
+extern const fw_kernel fw_kernel_amx_int8, fw_kernel_amx_bf16, fw_kernel_avx512_int8, fw_kernel_avx512_bf16,
+    fw_kernel_avx512_f32, fw_kernel_avx2_f32, fw_kernel_neon_f32, fw_kernel_blas;
 
 const fw_kernel *fw_kernel_at(size_t i)
 {
-    static const fw_kernel *const all[] = {&fw_kernel_avx512_int8, &fw_kernel_avx512_bf16, &fw_kernel_avx512_f32,
-                                           &fw_kernel_avx2_f32,    &fw_kernel_neon_f32,    &fw_kernel_blas};
+    static const fw_kernel *const all[] = {&fw_kernel_amx_int8,    &fw_kernel_amx_bf16,   &fw_kernel_avx512_int8,
+                                           &fw_kernel_avx512_bf16, &fw_kernel_avx512_f32, &fw_kernel_avx2_f32,
+                                           &fw_kernel_neon_f32,    &fw_kernel_blas};
     return i < FW_COUNT(all) ? all[i] : NULL;
 }
 

@@ -62,4 +62,4 @@ static bool has_neon(void)
 #endif
 
 extern const fw_kernel fw_kernel_neon_f32;
-const fw_kernel fw_kernel_neon_f32 = {"neon-f32", FW_WORD_F32, ROWS, COLS, strip_f32, has_neon};
+const fw_kernel fw_kernel_neon_f32 = {"neon-f32", FW_WORD_F32, ROWS, COLS, 0, strip_f32, has_neon};

@@ -228,7 +228,8 @@ fw_pack *fw_pack_new(const fw_vectors *v, const uint32_t *row, size_t n, const f
 {
     fw_pack *p = FW_NEW(fw_pack);
     size_t nr = (size_t)q->kern->nr, per = q->kern->word == FW_WORD_INT8 ? 4 : q->kern->word == FW_WORD_BF16 ? 2 : 1;
-    *p = (fw_pack){.q = q, .n = n, .panels = (n + nr - 1) / nr, .words = ((size_t)q->dims + per - 1) / per};
+    size_t step = q->kern->step ? (size_t)q->kern->step : 1, words = ((size_t)q->dims + per - 1) / per;
+    *p = (fw_pack){.q = q, .n = n, .panels = (n + nr - 1) / nr, .words = (words + step - 1) / step * step};
     p->word = fw_alloc_aligned(p->panels * nr * p->words, sizeof *p->word);
     p->scale = FW_ARRAY(float, p->panels *nr);
     p->loss = FW_ARRAY(float, p->panels *nr);
@@ -326,24 +327,34 @@ static void begin_block(fw_block *b, const fw_pack *p, size_t count)
     for (size_t i = 0; i < FW_COUNT(b->col_min); i++) b->col_min[i] = INFINITY;
 }
 
-void fw_block_load(fw_block *b, const fw_pack *p, const uint32_t *pick, size_t count)
+/* Where row i of a block begins; its words lie `apart`. */
+static uint32_t *block_row(const fw_block *b, const fw_pack *p, size_t i, size_t *apart)
 {
     size_t mr = (size_t)p->q->kern->mr;
+    *apart = p->q->kern->step ? 1 : mr;
+    return p->q->kern->step ? b->a + i * p->words : b->a + i / mr * mr * p->words + i % mr;
+}
+
+void fw_block_load(fw_block *b, const fw_pack *p, const uint32_t *pick, size_t count)
+{
     begin_block(b, p, count);
     for (size_t i = 0; i < count; i++) {
-        b->bias[i] = take_row(p, pick[i], b->a + i / mr * mr * p->words + i % mr, mr);
+        size_t apart;
+        uint32_t *to = block_row(b, p, i, &apart);
+        b->bias[i] = take_row(p, pick[i], to, apart);
         row_limits(b, p, i, pick[i]);
     }
 }
 
 void fw_block_load_rows(fw_block *b, const fw_pack *p, const fw_rows *r, const uint32_t *pick, size_t count)
 {
-    size_t mr = (size_t)p->q->kern->mr, words = p->words;
+    size_t words = p->words;
     begin_block(b, p, count);
     for (size_t i = 0; i < count; i++) {
         const uint32_t *from = r->word + (pick[i] - r->first) * words;
-        uint32_t *to = b->a + i / mr * mr * words + i % mr;
-        for (size_t w = 0; w < words; w++) to[w * mr] = from[w];
+        size_t apart;
+        uint32_t *to = block_row(b, p, i, &apart);
+        for (size_t w = 0; w < words; w++) to[w * apart] = from[w];
         b->bias[i] = r->bias[pick[i] - r->first];
         row_limits(b, p, i, pick[i]);
     }

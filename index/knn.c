@@ -86,6 +86,7 @@ static void graph_room(fw_search *s, size_t n, const uint32_t *row, size_t rows,
 
 static int search_exact(fw_search *s, const fw_knn_opts *o, fw_knn_report *r, fw_err *e)
 {
+    s->keep = fw_search_pilot(s);
     bool fits = s->self && fw_search_symmetric_bytes(s) <= o->memory;
     int rc = fits ? fw_search_symmetric(s, e) : fw_search_blocks(s, e);
     if (r) r->certified = s->probe->n - s->open_count;
@@ -118,7 +119,6 @@ static int build_exact(const fw_vectors *v, const fw_knn_opts *o, const uint32_t
     fw_search s = {.probe_v = v, .gallery_v = v, .probe_row = row, .gallery_row = row, .probe = p, .gallery = p};
     s.self = true;
     s.k = (uint32_t)width;
-    s.keep = fw_search_keep(kern, (uint32_t)o->k);
     graph_room(&s, v->n, row, rows, width);
     r->kernel = kern->name;
     r->dims_used = q->dims;
@@ -150,7 +150,6 @@ int fw_knn_cross(const fw_vectors *probe, const fw_vectors *gallery, const fw_kn
     fw_search s = {
         .probe_v = probe, .gallery_v = gallery, .probe_row = prow, .gallery_row = grow, .probe = p, .gallery = g};
     s.k = (uint32_t)width;
-    s.keep = fw_search_keep(kern, (uint32_t)o.k);
     graph_room(&s, probe->n, prow, probes, width);
     int rc = width ? search_exact(&s, &o, NULL, e) : FW_OK;
     fw_pack_free(p), fw_pack_free(g);

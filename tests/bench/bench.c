@@ -183,8 +183,9 @@ static void argument(bench *b, char *arg)
     char *value = strchr(arg, '=');
     const struct {
         const char *name, **to;
-    } names[] = {{"like", &b->like}, {"photos", &b->photos},       {"models", &b->models},
-                 {"conf", &b->conf}, {"published", &b->published}, {"embeddings", &b->embeddings}};
+    } names[] = {
+        {"like", &b->like},     {"photos", &b->photos},       {"models", &b->models},        {"conf", &b->conf},
+        {"kernel", &b->kernel}, {"published", &b->published}, {"embeddings", &b->embeddings}};
     if (!value) return;
     *value++ = 0;
     if (!strcmp(arg, "rows")) b->rows = (size_t)atof(value);

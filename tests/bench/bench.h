@@ -11,6 +11,7 @@
 typedef struct bench {
     size_t rows;        /* of the k-NN steps */
     const char *like;   /* file of N x 512 fp16 whose second moments synthetic rows are drawn with; "-": isotropic */
+    const char *kernel; /* of the k-NN graph; NULL: the best of this CPU */
     const char *photos; /* file with a photo's path per line */
     const char *models, *conf; /* folders of .onnx and of .ini files */
     const char *published;     /* folder of the models as published */

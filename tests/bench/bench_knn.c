@@ -104,7 +104,7 @@ static fw_graph *build(bench *b, const char *method)
     fw_err e = {0};
     fw_graph *g;
     fw_knn_report r;
-    fw_knn_opts o = {.method = method, .k = K};
+    fw_knn_opts o = {.method = method, .k = K, .kernel = b->kernel};
     knn *k = need_data(b);
     bench_start(b);
     bench_must(fw_knn_build(k->v, &o, &g, &r, &e), &e);

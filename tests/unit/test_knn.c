@@ -105,6 +105,32 @@ static void every_kernel_finds_the_true_graph(void **state)
     }
 }
 
+/* Rows that all point much the same way lie so close that int8's usual 2 k + 32 candidates certify few of them; as many
+ * as a sample needs are kept. */
+static void rows_are_certified_at_once(void **state)
+{
+    FW_UNUSED(state);
+    enum { N = 12000, DIM = 128, K = 8 };
+    uint16_t *h = fw_alloc((size_t)N * DIM, sizeof *h);
+    fw_rng rng = {21};
+    for (size_t i = 0; i < N; i++) {
+        float x[DIM];
+        for (int c = 0; c < DIM; c++) x[c] = (float)fw_rng_normal(&rng) + (c == 0 ? 20.0f : 0);
+        fw_normalise(x, DIM);
+        fw_float_to_half(x, h + i * DIM, DIM);
+    }
+    fw_vectors *v = fw_vectors_wrap(h, N, DIM, NULL);
+    for (const char *const *k = fw_knn_kernels(); *k; k++) {
+        fw_knn_report r;
+        fw_graph *g = build(v, (fw_knn_opts){.method = "exact", .k = K, .kernel = *k}, &r);
+        if (r.certified < 0.97 * N) fail_msg("%s: %zu of %d", *k, r.certified, N);
+        for (size_t i = 0; i < N; i += 500) check_row(g, i, v, v, i, NULL, K);
+        fw_graph_free(g);
+    }
+    fw_vectors_free(v);
+    fw_free(h);
+}
+
 static void memory_threads_and_chunks_do_not_change_it(void **state)
 {
     FW_UNUSED(state);
@@ -457,6 +483,7 @@ int main(void)
         cmocka_unit_test(select_and_sort_keep_the_largest),
         cmocka_unit_test(rank_dots_equal_fw_dot),
         cmocka_unit_test(every_kernel_finds_the_true_graph),
+        cmocka_unit_test(rows_are_certified_at_once),
         cmocka_unit_test(memory_threads_and_chunks_do_not_change_it),
         cmocka_unit_test(unusable_rows_take_part_in_nothing),
         cmocka_unit_test(ties_go_to_the_smaller_id),
