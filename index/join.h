@@ -209,6 +209,34 @@ size_t fw_search_symmetric_bytes(const fw_search *s);
  * that dropped candidates scored at most `min`. The keys are overwritten. */
 bool fw_search_finish(const fw_search *s, float *query, size_t p, uint64_t *key, size_t len, float min);
 
+/* The same in parts, for who ranks many probes at once: the candidates that come first and get their true similarity;
+ * those behind them that can still matter, [sure, end), which get it too; then the results. */
+size_t fw_finish_best(const fw_search *s, uint64_t *key, size_t len);
+size_t fw_finish_hopeful(const fw_search *s, uint64_t *key, size_t sure, size_t len);
+bool fw_finish_write(const fw_search *s, size_t p, uint64_t *key, size_t end, float min);
+
+/* True similarities of the rows of a task, which lie near each other, and their candidates. */
+typedef struct fw_rank {
+    const fw_search *s;
+    uint16_t *own; /* the task's rows, side by side */
+    fw_vectors *rows;
+    uint64_t *pair, *spare; /* candidate's position << 32 | place of its key */
+    size_t n, room;
+    float *query, *sim;
+    uint32_t *id;
+} fw_rank;
+/* For tasks of at most `rows` probes and rounds of at most `pairs` pairs. */
+void fw_rank_init(fw_rank *r, const fw_search *s, size_t rows, size_t pairs);
+void fw_rank_free(fw_rank *r);
+void fw_rank_rows(fw_rank *r, size_t first, size_t count); /* a task: the probes at these positions */
+/* Ask for the pair whose key (a gallery position by score) lies at `place` of the task's lists, which are `room` long. */
+static inline void fw_rank_ask(fw_rank *r, uint64_t key, size_t place)
+{
+    r->pair[r->n++] = (uint64_t)fw_key_id(key) << 32 | (uint32_t)place;
+}
+/* What was asked for becomes keys of true similarity and dataset row, as by fw_true_keys. */
+void fw_rank_run(fw_rank *r, uint64_t *key, size_t room);
+
 /* Inverted lists: a list's rows are those whose nearest centre it is. Lists that lie near each other have numbers near
  * each other. */
 #define FW_IVF_BINS 8
@@ -253,6 +281,7 @@ typedef struct fw_nearest {
     size_t count;
     uint32_t k;            /* at most w's rows, one less with self */
     bool self;             /* a row does not find itself */
+    bool by_score;         /* nearest as the kernel sees it, within its rounding, and at half the cost */
     const uint32_t *guess; /* by position of p: a position of g near which the nearest are likely; NULL: unknown */
 } fw_nearest;
 /* *id: count x k rows of w, in no order, owned by the caller. */

@@ -54,10 +54,15 @@ static void set_by_all(const fw_search *s, float *query, size_t p, uint32_t *out
     fw_cand_free(&c);
 }
 
+static void take_rows(const fw_search *s, const uint64_t *key, size_t n, uint32_t *out)
+{
+    for (size_t i = 0; i < n; i++) out[i] = s->gallery_row[fw_key_id(key[i])];
+}
+
 static void finish(const fw_search *s, float *query, size_t p, uint64_t *key, size_t len, float min, uint32_t *out)
 {
     if (len <= s->k && min == -INFINITY)
-        for (size_t i = 0; i < len; i++) out[i] = s->gallery_row[fw_key_id(key[i])];
+        take_rows(s, key, len, out);
     else if (len <= s->k || !finish_set(s, query, p, key, len, min, out))
         set_by_all(s, query, p, out);
 }
@@ -79,7 +84,11 @@ static void nearest_block(const fw_nearest *n, const fw_search *s, fw_block *b, 
     fw_search_scan(s, b, c, pick, count, n->guess ? n->guess[pick[0]] : 0);
     for (size_t i = 0; i < count && !fw_stopping(); i++) {
         fw_cand_cut(c, i);
-        finish(s, b->query, pick[i], c->key + i * c->cap, c->len[i], c->min[i], out + (first + i) * n->k);
+        uint64_t *key = c->key + i * c->cap;
+        if (n->by_score)
+            take_rows(s, key, n->k, out + (first + i) * n->k);
+        else
+            finish(s, b->query, pick[i], key, c->len[i], c->min[i], out + (first + i) * n->k);
     }
 }
 
@@ -88,7 +97,7 @@ int fw_search_nearest(const fw_nearest *n, uint32_t **id, fw_err *e)
     fw_search s = {.probe_v = n->v, .gallery_v = n->w, .probe_row = n->row, .gallery_row = n->wrow, .self = n->self};
     s.probe = n->p, s.gallery = n->g;
     s.k = n->k;
-    s.keep = keep_for(n->p->q->kern, n->k);
+    s.keep = n->by_score ? n->k : keep_for(n->p->q->kern, n->k);
     uint32_t *out = *id = FW_ARRAY(uint32_t, n->count * n->k);
 #pragma omp parallel
     {

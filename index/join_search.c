@@ -68,25 +68,38 @@ static size_t hopefuls_first(uint64_t *key, size_t from, size_t len, float least
     return end;
 }
 
-bool fw_search_finish(const fw_search *s, float *query, size_t p, uint64_t *key, size_t len, float min)
+/* The best by bound give a k-th similarity; who cannot reach that is not looked at (k 64: 50 of 160 are not). */
+size_t fw_finish_best(const fw_search *s, uint64_t *key, size_t len)
 {
     size_t take = len < s->k ? len : s->k, sure = take + take / 4 + 2;
-    if (!len) return true;
-    /* the best by bound give a k-th similarity; who cannot reach that is not looked at (k 64: 50 of 160 are not) */
-    if (sure < len) {
-        fw_key_select(key, len, sure);
-        fw_true_keys(s, query, p, key, sure);
-        float least = fw_key_score(fw_key_select(key, sure, take));
-        len = hopefuls_first(key, sure, len, least);
-    } else {
-        sure = 0;
-    }
-    fw_true_keys(s, query, p, key + sure, len - sure);
-    if (take < len) fw_key_select(key, len, take);
+    if (sure >= len) return len;
+    fw_key_select(key, len, sure);
+    return sure;
+}
+
+size_t fw_finish_hopeful(const fw_search *s, uint64_t *key, size_t sure, size_t len)
+{
+    return sure == len ? len : hopefuls_first(key, sure, len, fw_key_score(fw_key_select(key, sure, s->k)));
+}
+
+bool fw_finish_write(const fw_search *s, size_t p, uint64_t *key, size_t end, float min)
+{
+    size_t take = end < s->k ? end : s->k;
+    if (!end) return true;
+    if (take < end) fw_key_select(key, end, take);
     fw_key_sort(key, take);
     write_result(s, p, key, take);
     if (min == -INFINITY) return true;
     return take == s->k && fw_key_score(key[take - 1]) > min;
+}
+
+bool fw_search_finish(const fw_search *s, float *query, size_t p, uint64_t *key, size_t len, float min)
+{
+    size_t sure = fw_finish_best(s, key, len);
+    fw_true_keys(s, query, p, key, sure);
+    size_t end = fw_finish_hopeful(s, key, sure, len);
+    fw_true_keys(s, query, p, key + sure, end - sure);
+    return fw_finish_write(s, p, key, end, min);
 }
 
 /* Lists c hold the candidates of probes first..first+count-1. */
