@@ -70,6 +70,11 @@ static void peak_sgemm(bench *b)
     fw_free(x), fw_free(y), fw_free(z);
 }
 
+static double values_of_word(const fw_kernel *k)
+{
+    return k->word == FW_WORD_INT8 ? 4 : k->word == FW_WORD_BF16 ? 2 : 1;
+}
+
 /* One strip of the kernel that this CPU prefers, on rows in cache, with thresholds that nothing reaches. */
 static double strip_rate(const fw_kernel *k, size_t words)
 {
@@ -84,8 +89,7 @@ static double strip_rate(const fw_kernel *k, size_t words)
     int32_t *bias = fw_alloc_aligned(FW_JOIN_ROWS, 4);
     s.a = a, s.b = c, s.bias = bias;
     s.where = fw_alloc_aligned(hits, 4), s.score = fw_alloc_aligned(hits, 4), s.scratch = fw_alloc_aligned(hits, 4);
-    const double per_word = k->word == FW_WORD_INT8 ? 4 : k->word == FW_WORD_BF16 ? 2 : 1;
-    double best = 0, macs = (double)(s.panels * (size_t)k->mr * nr * words) * per_word;
+    double best = 0, macs = (double)(s.panels * (size_t)k->mr * nr * words) * values_of_word(k);
     for (int i = 0; i < 50; i++) {
         double t = peak_clock();
         for (int j = 0; j < 100; j++) k->strip(&s);
@@ -95,14 +99,35 @@ static double strip_rate(const fw_kernel *k, size_t words)
     return best;
 }
 
+static const fw_kernel *kernel_of(const bench *b)
+{
+    return fw_kernel_find(b->kernel);
+}
+
+/* 192 dimensions of int8, what LFW's embeddings span; 512 of the others. */
 static void peak_join(bench *b)
 {
-    const fw_kernel *k = fw_kernel_find(NULL);
+    const fw_kernel *k = kernel_of(b);
     bench_start(b);
     double rate = strip_rate(k, k->word == FW_WORD_INT8 ? 48 : k->word == FW_WORD_BF16 ? 256 : 512);
     bench_stop(b);
     bench_text("kernel", k->name);
     bench_field("rate", rate);
+}
+
+static void peak_multiply(bench *b)
+{
+    const fw_kernel *k = kernel_of(b);
+    double best = 0;
+    bench_start(b);
+    for (int i = 0; i < 50; i++) {
+        double t = peak_clock();
+        double macs = (double)bench_multiply(k->name, 20000) * values_of_word(k);
+        best = fmax(best, 1e-9 * macs / (peak_clock() - t));
+    }
+    bench_stop(b);
+    bench_text("kernel", k->name);
+    bench_field("rate", best);
 }
 
 /* Read `n` floats that no cache holds, as fast as the memory goes: the best of 5. */
@@ -154,6 +179,7 @@ static void peak_widen(bench *b)
 
 const step bench_peak_steps[] = {{"sgemm", "OpenBLAS sgemm 768 x 768, GMAC/s", peak_sgemm},
                                  {"join", "the k-NN join's kernel in cache, GMAC/s", peak_join},
+                                 {"multiply", "its instruction on registers, GMAC/s", peak_multiply},
                                  {"stream", "reading memory, GB/s", peak_stream},
                                  {"widen", "reading stored embeddings, GB/s", peak_widen},
                                  {0}};

@@ -31,6 +31,9 @@ void bench_start(bench *b);
 void bench_stop(bench *b);                        /* times between the two add up */
 void bench_field(const char *name, double value); /* one more field of the answer */
 void bench_text(const char *name, const char *value);
+/* Multiply-adds of words (32 bits: 4 int8, 2 bf16, 1 float) by the instruction of that k-NN kernel, on registers; their
+ * number grows with `rounds` and is returned, 0: the kernel is not of this CPU's kind. */
+size_t bench_multiply(const char *kernel, size_t rounds);
 void bench_must(int rc, const fw_err *e); /* ends the program with the message */
 
 #endif

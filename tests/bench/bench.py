@@ -196,6 +196,10 @@ def peaks(table, program):
     t = program.threads
     if t == 1:
         table.add("join kernel : sgemm peak", t, lambda: program("join"), lambda: program("sgemm"), None, rates("GMAC/s"))
+        name = program("join")["kernel"]
+        if program("multiply")["rate"]:  # known for this CPU's kind
+            table.add(f"join kernel : its instruction, {name}", t, lambda: program("join"), lambda: program("multiply"), None if "amx" in name else 0.8,
+                      rates("GMAC/s"))
     table.add("read stored embeddings : reading memory", t, lambda: program("widen"), lambda: program("stream"), None, rates("GB/s"))
 
 
