@@ -13,6 +13,9 @@ enum { SAMPLE = 64, TRIMS = 2, IMAGE_NEIGHBOURS = 4 };
 /* Photos that teach how much a photo can say: beyond so many the answer no longer changes. */
 enum { TEACHERS = 16384 };
 
+/* Memory for the centroids of a benchmark's people: 131,072 of 512 dimensions. */
+static const size_t CENTRES_MAX = (size_t)256 << 20;
+
 /* Photos under the 1e-3 point to their identity's centroid are not counted in it. */
 static const double TRIM_FAR = 1e-3;
 
@@ -42,6 +45,7 @@ typedef struct people {
     fw_groups groups;
     double trim;
     float *weight; /* of every photo in its person's centroid; NULL: all alike */
+    float *centre; /* of everybody, all photos: count x dim; NULL: too many, found when needed */
 } people;
 
 static people people_new(const fw_overlap_side *side, double trim)
@@ -57,6 +61,7 @@ static void people_free(people *p)
 {
     fw_groups_free(&p->groups);
     fw_free(p->weight);
+    fw_free(p->centre);
     fw_free(p->of);
 }
 
@@ -91,6 +96,25 @@ static void find_centre(const people *p, uint32_t who, size_t but, float *out)
         mean_of(x, weight, fits, take, v->dim, out);
     }
     fw_free(x);
+}
+
+/* A benchmark's person is compared with many of the training set's. */
+static void keep_centres(people *p)
+{
+    const size_t dim = (size_t)p->side->vectors->dim;
+    if (p->count * dim * sizeof(float) > CENTRES_MAX) return;
+    float *centre = fw_alloc(p->count * dim, sizeof *centre);
+#pragma omp parallel for schedule(dynamic, 64)
+    for (size_t i = 0; i < p->count; i++) find_centre(p, (uint32_t)i, SIZE_MAX, centre + i * dim);
+    p->centre = centre;
+}
+
+/* The same, or its own computation in `room` (dim). */
+static const float *centre_of(const people *p, uint32_t who, float *room)
+{
+    if (p->centre) return p->centre + who * (size_t)p->side->vectors->dim;
+    find_centre(p, who, SIZE_MAX, room);
+    return room;
 }
 
 /* atanh of every photo's similarity to the rest of its person, for labels of the training set that are taken evenly. */
@@ -219,8 +243,7 @@ static void compare_people(const people *t, const people *b, matches *l)
             match *m = &l->m[i];
             size_t nt = photos_of(t, m->who), nb = photos_of(b, m->bench);
             if (held != m->who) find_centre(t, held = m->who, SIZE_MAX, x);
-            find_centre(b, m->bench, SIZE_MAX, y);
-            m->cosine = fw_dot(x, y, dim);
+            m->cosine = fw_dot(x, centre_of(b, m->bench, y), dim);
             m->evidence = m->cosine - (float)excess(nt < nb ? nt : nb);
             m->class = class_of(nt < nb ? nt : nb);
         }
@@ -299,8 +322,7 @@ static bool stray(const people *t, const people *b, const fw_calib *c, const fw_
     find_centre(t, t->of[row], row, centre);
     if ((double)fw_dot(x, centre, v->dim) < t->trim) {
         uint32_t hit = cross->id[cross->off[row]];
-        find_centre(b, b->of[hit], SIZE_MAX, centre);
-        float cosine = fw_dot(x, centre, v->dim);
+        float cosine = fw_dot(x, centre_of(b, b->of[hit], centre), v->dim);
         double expected = (double)b->count * fw_calib_far(c, (double)cosine);
         found = expected <= most;
         *out =
@@ -313,11 +335,13 @@ static bool stray(const people *t, const people *b, const fw_calib *c, const fw_
 static void emit_strays(const people *t, const people *b, const fw_calib *c, const fw_graph *cross, double most,
                         double least, const uint8_t *hit, fw_overlap *o)
 {
-    fw_overlap_row r;
+#pragma omp parallel for schedule(dynamic, 256)
     for (size_t i = 0; i < cross->n; i++) {
+        fw_overlap_row r;
         if (cross->off[i] == cross->off[i + 1] || hit[t->of[i]] || (double)cross->sim[cross->off[i]] < least) continue;
-        if (t->groups.off[t->of[i] + 1] - t->groups.off[t->of[i]] < 2) continue;
-        if (stray(t, b, c, cross, i, most, &r)) emit(o, r);
+        if (photos_of(t, t->of[i]) < 2 || !stray(t, b, c, cross, i, most, &r)) continue;
+#pragma omp critical(stray) /* in any order: the rows are sorted in the end */
+        emit(o, r);
     }
 }
 
@@ -468,6 +492,7 @@ int fw_overlap_find(const fw_overlap_side *train, const fw_overlap_side *bench, 
     double trim = fw_calib_threshold(calib, TRIM_FAR);
     people t = people_new(train, trim), b = people_new(bench, trim);
     weigh(&t, &b);
+    keep_centres(&b);
     fw_overlap *r = FW_NEW(fw_overlap);
     matches l = {0};
     uint8_t *hit = fw_alloc(t.count, 1);
