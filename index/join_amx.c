@@ -1,31 +1,17 @@
-/* AMX kernels (Intel, from Sapphire Rapids on): 32 x 32 pairs as four tiles of sums, fed by two tiles of rows and two of
- * columns, each 16 of them x 64 bytes. The multiplications take a ninth of the time that AVX-512 needs, so more than
- * half of a strip's is spent on what follows: scores and thresholds. A Xeon, GMAC/s of a core in cache: int8 3300
- * against vpdpbusd's 360, bf16 1670.
- *
- * Intel 64 and IA-32 Architectures Software Developer's Manual, volume 1, chapter 18. */
+/* AMX kernels (lib/amx.h): 32 x 32 pairs as four tiles of sums, fed by two tiles of rows and two of columns. The
+ * multiplications take a ninth of the time that AVX-512 needs, so more than half of a strip's is spent on what follows:
+ * scores and thresholds. */
 #include "join.h"
+
+#include "../lib/amx.h"
 
 #define SIDE 32 /* rows and columns of a block of pairs */
 #define STEP 16 /* words that a tile's row holds */
 
 #if defined(__x86_64__)
-#include <cpuid.h>
 #include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512vl,amx-tile,amx-int8,amx-bf16")))
-
-/* Every tile is 16 rows of 64 bytes. */
-typedef struct tile_shape {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-} tile_shape;
-
-#define SHAPE8(x) x, x, x, x, x, x, x, x
-static const tile_shape all_full = {.palette = 1, .row_bytes = {SHAPE8(64)}, .rows = {SHAPE8(16)}};
 
 /* Sums of SIDE rows x SIDE columns into `sum`. Tiles 0-3: sums; 4, 5: rows; 6, 7: columns. */
 #define SUMS(NAME, MULTIPLY)                                                                                           \
@@ -83,7 +69,7 @@ TARGET static size_t strip_int8(const fw_strip *s)
 {
     const columns c[2] = {columns_of(s, 0), columns_of(s, 1)};
     size_t hits = 0;
-    _tile_loadconfig(&all_full);
+    _tile_loadconfig(&fw_tiles_full);
     for (size_t row = 0; row < s->panels * SIDE; row += SIDE) {
         sums_int8(s->a + row * s->words, s->b, s->words, s->scratch);
         for (size_t r = 0; r < SIDE; r++)
@@ -101,7 +87,7 @@ TARGET static size_t strip_bf16(const fw_strip *s)
 {
     const columns c[2] = {columns_of(s, 0), columns_of(s, 1)};
     size_t hits = 0;
-    _tile_loadconfig(&all_full);
+    _tile_loadconfig(&fw_tiles_full);
     for (size_t row = 0; row < s->panels * SIDE; row += SIDE) {
         sums_bf16(s->a + row * s->words, s->b, s->words, s->scratch);
         for (size_t r = 0; r < SIDE; r++)
@@ -112,26 +98,11 @@ TARGET static size_t strip_bf16(const fw_strip *s)
     return hits;
 }
 
-/* The CPU has tiles, and Linux, which saves them at a change of threads, gives them to a process that asks. */
-static bool has_amx(void)
-{
-    enum { REQUEST = 0x1023, TILE_DATA = 18 }; /* ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA */
-    const unsigned bf16 = 1u << 22, tile = 1u << 24, int8 = 1u << 25, need = bf16 | tile | int8;
-    unsigned a, b, c, d;
-    if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512vl")) return false;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & need) == need &&
-           !syscall(SYS_arch_prctl, REQUEST, TILE_DATA);
-}
-
 #else /* other CPUs: named, never usable */
 #define strip_int8 NULL
 #define strip_bf16 NULL
-static bool has_amx(void)
-{
-    return false;
-}
 #endif
 
 extern const fw_kernel fw_kernel_amx_int8, fw_kernel_amx_bf16;
-const fw_kernel fw_kernel_amx_int8 = {"amx-int8", FW_WORD_INT8, SIDE, SIDE, STEP, strip_int8, has_amx};
-const fw_kernel fw_kernel_amx_bf16 = {"amx-bf16", FW_WORD_BF16, SIDE, SIDE, STEP, strip_bf16, has_amx};
+const fw_kernel fw_kernel_amx_int8 = {"amx-int8", FW_WORD_INT8, SIDE, SIDE, STEP, strip_int8, fw_amx_usable};
+const fw_kernel fw_kernel_amx_bf16 = {"amx-bf16", FW_WORD_BF16, SIDE, SIDE, STEP, strip_bf16, fw_amx_usable};

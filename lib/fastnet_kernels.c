@@ -1,6 +1,8 @@
 /* See fastnet_kernels.h. */
 #include "fastnet_kernels.h"
 
+#include "fastnet_amx.h"
+
 #include <string.h>
 
 #if defined(__x86_64__)
@@ -160,7 +162,7 @@ FW_AVX512 static void dense_bf16(fw_dense d)
 
 void fw_dense_run(const fw_dense *d)
 {
-    (d->half ? dense_bf16 : dense_f32)(*d);
+    if (!fw_dense_run_amx(d)) (d->half ? dense_bf16 : dense_f32)(*d);
 }
 
 /* --- depthwise ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
  * wait for each other. */
 #include "bench.h"
 
+#include "lib/amx.h"
+
 #include <string.h>
 
 #if defined(__x86_64__)
@@ -34,20 +36,11 @@ RUN(run_bf16)
 #define MAC "vfmadd231ps"
 RUN(run_f32)
 
-typedef struct tile_shape {
-    uint8_t palette, start_row, reserved[14];
-    uint16_t row_bytes[16];
-    uint8_t rows[16];
-} tile_shape;
-
-#define EIGHT(x) x, x, x, x, x, x, x, x
-static const tile_shape all_full = {.palette = 1, .row_bytes = {EIGHT(64)}, .rows = {EIGHT(16)}};
-
 /* The products of two tiles of 16 rows and columns x 16 words. */
 #define TILES(NAME, MULTIPLY)                                                                                          \
     TARGET static size_t NAME(size_t rounds)                                                                           \
     {                                                                                                                  \
-        _tile_loadconfig(&all_full);                                                                                   \
+        _tile_loadconfig(&fw_tiles_full);                                                                              \
         _tile_zero(4);                                                                                                 \
         _tile_zero(5);                                                                                                 \
         for (size_t i = 0; i < rounds; i++) {                                                                          \
