@@ -244,6 +244,8 @@ int fw_ivf_search(const fw_ivf_plan *plan, fw_search *s, const uint32_t *row, si
     s->probe = s->gallery = r.pack = fw_pack_new(s->probe_v, order, rows, q);
     s->probe_row = s->gallery_row = order;
     r.centres = fw_pack_new(plan->centre, every, plan->lists, q);
+    fw_pack_meet(r.pack, r.pack);
+    s->keep = fw_search_pilot(s);
     int rc = FW_OK;
     for (size_t at = 0, count; at < rows && !rc; at += count) {
         count = batch_at(&r, at, rows);

@@ -192,7 +192,6 @@ static int build_ivf(const fw_vectors *v, const fw_knn_opts *o, const uint32_t *
         return rc ? rc : build_exact(v, o, row, rows, out, r, e);
     }
     fw_search s = {.probe_v = v, .gallery_v = v, .self = true, .k = (uint32_t)o->k};
-    s.keep = fw_search_keep(kern, s.k);
     graph_room(&s, v->n, row, rows, s.k);
     uint32_t *got = FW_ARRAY(uint32_t, v->n);
     rc = fw_ivf_search(&plan, &s, row, rows, q, got, &r->certified, e);
