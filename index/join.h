@@ -215,7 +215,8 @@ size_t fw_finish_best(const fw_search *s, uint64_t *key, size_t len);
 size_t fw_finish_hopeful(const fw_search *s, uint64_t *key, size_t sure, size_t len);
 bool fw_finish_write(const fw_search *s, size_t p, uint64_t *key, size_t end, float min);
 
-/* True similarities of the rows of a task, which lie near each other, and their candidates. */
+/* True similarities of the rows of a task, which lie near each other, and their candidates. Of vectors without a centre
+ * (fw_vectors_centred). */
 typedef struct fw_rank {
     const fw_search *s;
     uint16_t *own; /* the task's rows, side by side */

@@ -4,10 +4,12 @@
 #include <math.h>
 #include <string.h>
 
-/* Rows that are answered together: their lists of candidates (2 KB each at k = 64) belong to one thread. */
-#define TASK 2048
+/* Rows that are answered together: their lists of candidates belong to one thread. Fewer when lists are long, so that a
+ * thread's candidates stay under PAIRS (28 bytes each, with room to grow and to be ranked): 15 MB. */
+#define TASK  2048
+#define PAIRS ((size_t)1 << 19)
 /* Bytes of nearest lists that are kept at a time, twice for a moment; a task's at least. */
-#define NEAR ((size_t)256 << 20)
+#define NEAR ((size_t)64 << 20)
 
 /* One run of the search. Positions are in list order: rows of one list lie side by side. */
 typedef struct ivf_run {
@@ -19,7 +21,7 @@ typedef struct ivf_run {
     const uint32_t *home;  /* by position, as bin */
     const uint8_t *bin;
     uint32_t *got; /* by dataset row */
-    size_t certified;
+    size_t certified, task;
     /* of this batch, positions from batch on: the lists near row i are near[off[i - batch]] .. */
     size_t batch, *off;
     uint32_t *near;
@@ -34,13 +36,13 @@ typedef struct ivf_desk {
     uint32_t *sure; /* candidates of a row whose similarity is wanted in any case */
 } ivf_desk;
 
-static void desk_init(ivf_desk *d, const fw_search *s)
+static void desk_init(ivf_desk *d, const fw_search *s, size_t task)
 {
     fw_block_init(&d->b, s->gallery);
-    fw_cand_init(&d->c, TASK, s->keep, fw_list_cap(s->keep));
-    fw_rows_init(&d->rows, s->probe, TASK);
-    fw_rank_init(&d->rank, s, TASK, (size_t)TASK * s->keep);
-    d->sure = FW_ARRAY(uint32_t, TASK);
+    fw_cand_init(&d->c, task, s->keep, fw_list_cap(s->keep));
+    fw_rows_init(&d->rows, s->probe, task);
+    fw_rank_init(&d->rank, s, task, task * s->keep);
+    d->sure = FW_ARRAY(uint32_t, task);
 }
 
 static void desk_free(ivf_desk *d)
@@ -161,7 +163,8 @@ static size_t run_task(const ivf_run *r, ivf_desk *d, size_t first, size_t count
 
 /* The nearest lists of the rows of class `bin` among positions batch .. batch + count - 1. By score: to know for certain
  * which list is the 200th took half of the time of a graph of 1 M, and recall@10 is the same .9921 without. All int8
- * kernels agree on it; a CPU that has none may look into another list at the margin. */
+ * kernels of a CPU agree on it; another CPU may look into another list at the margin. The own list is always among them.
+ */
 static int lists_of_bin(ivf_run *r, size_t count, size_t bin, fw_err *e)
 {
     size_t n = 0, probes = r->plan->probes[bin];
@@ -180,8 +183,12 @@ static int lists_of_bin(ivf_run *r, size_t count, size_t bin, fw_err *e)
                                              .by_score = true,
                                              .guess = r->home},
                                &near, e);
-    for (size_t i = 0; i < n && !rc; i++)
-        memcpy(r->near + r->off[pick[i] - r->batch], near + i * probes, probes * sizeof *near);
+    for (size_t i = 0; i < n && !rc; i++) {
+        uint32_t *to = memcpy(r->near + r->off[pick[i] - r->batch], near + i * probes, probes * sizeof *near);
+        bool home = false;
+        for (size_t k = 0; k < probes; k++) home |= to[k] == r->home[pick[i]];
+        if (!home) to[probes - 1] = r->home[pick[i]];
+    }
     fw_free(pick), fw_free(near);
     return rc;
 }
@@ -208,10 +215,10 @@ static int run_batch(ivf_run *r, size_t first, size_t count, fw_err *e)
 #pragma omp parallel reduction(+ : certified)
     {
         ivf_desk d;
-        desk_init(&d, s);
+        desk_init(&d, s, r->task);
 #pragma omp for schedule(dynamic, 1)
-        for (size_t at = 0; at < count; at += TASK)
-            certified += run_task(r, &d, first + at, count - at < TASK ? count - at : TASK);
+        for (size_t at = 0; at < count; at += r->task)
+            certified += run_task(r, &d, first + at, count - at < r->task ? count - at : r->task);
         desk_free(&d);
     }
     r->certified += certified;
@@ -223,7 +230,7 @@ static int run_batch(ivf_run *r, size_t first, size_t count, fw_err *e)
 static size_t batch_at(const ivf_run *r, size_t at, size_t rows)
 {
     size_t end = at;
-    for (size_t bytes = 0; end < rows && (bytes < NEAR || (end - at) % TASK); end++)
+    for (size_t bytes = 0; end < rows && (bytes < NEAR || (end - at) % r->task); end++)
         bytes += r->plan->probes[r->bin[end]] * sizeof *r->near;
     return end - at;
 }
@@ -246,6 +253,7 @@ int fw_ivf_search(const fw_ivf_plan *plan, fw_search *s, const uint32_t *row, si
     r.centres = fw_pack_new(plan->centre, every, plan->lists, q);
     fw_pack_meet(r.pack, r.pack);
     s->keep = fw_search_pilot(s);
+    r.task = PAIRS / s->keep < TASK ? PAIRS / s->keep : TASK;
     int rc = FW_OK;
     for (size_t at = 0, count; at < rows && !rc; at += count) {
         count = batch_at(&r, at, rows);

@@ -85,7 +85,7 @@ static void nearest_block(const fw_nearest *n, const fw_search *s, fw_block *b, 
     for (size_t i = 0; i < count && !fw_stopping(); i++) {
         fw_cand_cut(c, i);
         uint64_t *key = c->key + i * c->cap;
-        if (n->by_score)
+        if (n->by_score && c->len[i] == n->k)
             take_rows(s, key, n->k, out + (first + i) * n->k);
         else
             finish(s, b->query, pick[i], key, c->len[i], c->min[i], out + (first + i) * n->k);

@@ -3,24 +3,30 @@
 
 #include <stdlib.h>
 
-/* One row in 200, at most a block of them: under 1 % of the search. Fewer than 50 say little about the last percent. */
+/* One row in 200, at most a block of them: 1 to 3 % of a search by a few threads (of many, ten work at it). Fewer than 50
+ * say little about the last percent. */
 #define ROWS  480
 #define SHARE 200
 #define LEAST 50
 
-/* The 99th percentile of the sample and an eighth: a row that was given too few is searched again at twice the cost.
- * int8, 100 k rows, needs of 213 to 297 (isotropic): 99.9 % certified; 110 to 136 (LFW's covariance): 99.9 %. */
-static uint32_t keep_of(const uint32_t *need, size_t count)
-{
-    const uint32_t most = need[count - 1 - count / 100];
-    return most + most / 8;
-}
-
-/* Longer lists than this are not kept for all rows: memory, and a kernel that needs them rounds too coarsely anyway. */
+/* Longer lists than this are not kept: memory, and a kernel that needs them rounds too coarsely anyway. */
 static uint32_t longest(const fw_search *s)
 {
     uint32_t keep = 8 * s->k + 64;
     return keep < FW_JOIN_KEEP_MAX ? keep : FW_JOIN_KEEP_MAX;
+}
+
+/* The 99th percentile of the sample, an eighth, and a few: a row is certified when something worse than its k-th is
+ * kept, and one that was given too few is searched again at twice the cost. int8, 100 k rows, needs of 213 to 297
+ * (isotropic): 99.9 % certified; 110 to 136 (LFW's covariance): 99.9 %. Rows that need more than any list holds (one
+ * placeholder picture, a thousand times) are redone whatever is kept for the others; if they are many, as usual. */
+static uint32_t keep_of(const fw_search *s, const uint32_t *need, size_t count)
+{
+    size_t good = count;
+    while (good && need[good - 1] >= longest(s)) good--;
+    if (good < count / 2) return fw_search_keep(s->gallery->q->kern, s->k);
+    const uint32_t most = need[good - 1 - good / 100], keep = most + most / 8 + 8;
+    return keep < longest(s) ? keep : longest(s);
 }
 
 /* Candidates of list i of c whose score reaches the true k-th similarity of probe p: so many must be kept. */
@@ -48,7 +54,7 @@ static int ascending(const void *a, const void *b)
 /* need[i] of the probe at position pick[i]. In small blocks, which threads share. */
 static void measure(const fw_search *s, const uint32_t *pick, size_t count, uint32_t *need)
 {
-    enum { BLOCK = 96 };
+    enum { BLOCK = 48 };
 #pragma omp parallel
     {
         fw_block b;
@@ -74,7 +80,7 @@ uint32_t fw_search_pilot(const fw_search *s)
     uint32_t *all = fw_iota(n), *pick = fw_sample_rows(all, n, count, 0), *need = FW_ARRAY(uint32_t, count);
     measure(s, pick, count, need);
     qsort(need, count, sizeof *need, ascending);
-    const uint32_t keep = keep_of(need, count);
+    const uint32_t keep = keep_of(s, need, count);
     fw_free(all), fw_free(pick), fw_free(need);
     return keep;
 }

@@ -47,6 +47,8 @@ size_t fw_block_score(fw_block *b, const fw_pack *g, size_t panel)
 #define STAGGER 37 /* of the order of RUN / 2, no divisor in common */
 #define LOCKED  96 /* divides FW_JOIN_ROWS; a multiple of every kernel's nr */
 
+_Static_assert(FW_JOIN_ROWS % LOCKED == 0, "a block's lists have their own locks");
+
 typedef struct self_join {
     const fw_pack *p;
     fw_cand *c;

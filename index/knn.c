@@ -84,10 +84,21 @@ static void graph_room(fw_search *s, size_t n, const uint32_t *row, size_t rows,
     s->sim = FW_ARRAY(float, rows *width);
 }
 
+/* Can the symmetric join have its lists? If need be with fewer candidates, down to the usual number: to redo some rows is
+ * cheaper than to score every pair twice. */
+static bool fit_lists(fw_search *s, size_t memory)
+{
+    const uint32_t wanted = s->keep, usual = fw_search_keep(s->gallery->q->kern, s->k);
+    while (s->keep > usual && fw_search_symmetric_bytes(s) > memory) s->keep--;
+    if (fw_search_symmetric_bytes(s) <= memory) return true;
+    s->keep = wanted;
+    return false;
+}
+
 static int search_exact(fw_search *s, const fw_knn_opts *o, fw_knn_report *r, fw_err *e)
 {
     s->keep = fw_search_pilot(s);
-    bool fits = s->self && fw_search_symmetric_bytes(s) <= o->memory;
+    bool fits = s->self && fit_lists(s, o->memory);
     int rc = fits ? fw_search_symmetric(s, e) : fw_search_blocks(s, e);
     if (r) r->certified = s->probe->n - s->open_count;
     if (!rc && !o->uncertified) rc = fw_search_redo(s, e);

@@ -20,7 +20,7 @@
  *          is doubled until a sample reaches `recall_floor`.
  *   auto   exact up to FW_KNN_AUTO_EXACT usable rows, ivf above.
  *
- * Same bytes for every thread count and every CPU for exact and ivf. Threads: omp_get_max_threads(). A stop request
+ * Same bytes for every thread count; exact also for every CPU (ivf may look into another list at the margin). Threads: omp_get_max_threads(). A stop request
  * (fw_stopping) is honoured within 100 ms; the functions then return FW_ESTOP and leave *out NULL.
  */
 #ifndef FW_KNN_H
@@ -45,16 +45,16 @@ typedef struct fw_knn_opts {
 } fw_knn_opts;
 
 typedef struct fw_knn_report {
-    const char *method;   /* what ran (static string) */
-    char why[200];        /* why, in a sentence for the log */
-    const char *kernel;   /* arithmetic that found the candidates (static string) */
-    size_t rows;          /* usable rows */
-    size_t certified;     /* rows certified by the first pass; the others were redone */
-    size_t sampled;       /* rows behind recall10 (ivf, faiss) */
-    double recall10;      /* recall@10 of the graph; 1 for exact */
-    bool floor_met;       /* recall10 reaches recall_floor */
-    int dims_used;        /* dimensions of the subspace that was scored */
-    double energy_lost;   /* share of the squared length outside of it, mean over rows */
+    const char *method; /* what ran (static string) */
+    char why[200];      /* why, in a sentence for the log */
+    const char *kernel; /* arithmetic that found the candidates (static string) */
+    size_t rows;        /* usable rows */
+    size_t certified;   /* rows certified by the first pass; the others were redone */
+    size_t sampled;     /* rows behind recall10 (ivf, faiss) */
+    double recall10;    /* recall@10 of the graph; 1 for exact; ivf: as by lists ranked by similarity, see join_ivf.c */
+    bool floor_met;     /* recall10 reaches recall_floor */
+    int dims_used;      /* dimensions of the subspace that was scored */
+    double energy_lost; /* share of the squared length outside of it, mean over rows */
     size_t lists, probes; /* ivf, faiss: number of lists, and of those looked into per row (ivf: on average) */
     double seconds;
 } fw_knn_report;

@@ -105,7 +105,8 @@ static void keep_centres(people *p)
     if (p->count * dim * sizeof(float) > CENTRES_MAX) return;
     float *centre = fw_alloc(p->count * dim, sizeof *centre);
 #pragma omp parallel for schedule(dynamic, 64)
-    for (size_t i = 0; i < p->count; i++) find_centre(p, (uint32_t)i, SIZE_MAX, centre + i * dim);
+    for (size_t i = 0; i < p->count; i++)
+        if (!fw_stopping()) find_centre(p, (uint32_t)i, SIZE_MAX, centre + i * dim);
     p->centre = centre;
 }
 
@@ -338,6 +339,7 @@ static void emit_strays(const people *t, const people *b, const fw_calib *c, con
 #pragma omp parallel for schedule(dynamic, 256)
     for (size_t i = 0; i < cross->n; i++) {
         fw_overlap_row r;
+        if (fw_stopping()) continue;
         if (cross->off[i] == cross->off[i + 1] || hit[t->of[i]] || (double)cross->sim[cross->off[i]] < least) continue;
         if (photos_of(t, t->of[i]) < 2 || !stray(t, b, c, cross, i, most, &r)) continue;
 #pragma omp critical(stray) /* in any order: the rows are sorted in the end */

@@ -5,7 +5,8 @@
  * a tile of sums. A Xeon of 2.6 GHz, GMAC/s of a core: int8 3300 (vpdpbusd 360), bf16 1670 (vdpbf16ps 62). Who uses
  * them loads fw_tiles_full first and releases the tiles in the end: what a thread does not hold, Linux need not save.
  *
- * gcc's _tile_loadconfig looks at memory that the compiler does not know of, so the shape must be a constant.
+ * gcc's _tile_loadconfig and _tile_loadd look at memory that the compiler does not know of: the shape must be a constant,
+ * and what is multiplied is written in other files, without link-time optimisation.
  */
 #ifndef FW_AMX_H
 #define FW_AMX_H

@@ -101,7 +101,10 @@ static double strip_rate(const fw_kernel *k, size_t words)
 
 static const fw_kernel *kernel_of(const bench *b)
 {
-    return fw_kernel_find(b->kernel);
+    const fw_kernel *k = fw_kernel_find(b->kernel);
+    if (k) return k;
+    fprintf(stderr, "bench: no kernel '%s' on this CPU\n", b->kernel);
+    exit(1);
 }
 
 /* 192 dimensions of int8, what LFW's embeddings span; 512 of the others. */

@@ -1,5 +1,5 @@
-/* What a kernel's multiply-add instruction does per second when nothing else happens: on registers, 24 sums that do not
- * wait for each other. */
+/* What a kernel's multiply-add instruction does per second when nothing else happens: on registers, 24 sums (4 tiles of
+ * them) that do not wait for each other. */
 #include "bench.h"
 
 #include "lib/amx.h"

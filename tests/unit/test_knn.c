@@ -110,7 +110,7 @@ static void every_kernel_finds_the_true_graph(void **state)
 static void rows_are_certified_at_once(void **state)
 {
     FW_UNUSED(state);
-    enum { N = 12000, DIM = 128, K = 8 };
+    enum { N = 12000, DIM = 128 };
     uint16_t *h = fw_alloc((size_t)N * DIM, sizeof *h);
     fw_rng rng = {21};
     for (size_t i = 0; i < N; i++) {
@@ -120,13 +120,14 @@ static void rows_are_certified_at_once(void **state)
         fw_float_to_half(x, h + i * DIM, DIM);
     }
     fw_vectors *v = fw_vectors_wrap(h, N, DIM, NULL);
-    for (const char *const *k = fw_knn_kernels(); *k; k++) {
-        fw_knn_report r;
-        fw_graph *g = build(v, (fw_knn_opts){.method = "exact", .k = K, .kernel = *k}, &r);
-        if (r.certified < 0.97 * N) fail_msg("%s: %zu of %d", *k, r.certified, N);
-        for (size_t i = 0; i < N; i += 500) check_row(g, i, v, v, i, NULL, K);
-        fw_graph_free(g);
-    }
+    for (const char *const *kernel = fw_knn_kernels(); *kernel; kernel++)
+        for (int k = 1; k < 10; k += 4) {
+            fw_knn_report r;
+            fw_graph *g = build(v, (fw_knn_opts){.method = "exact", .k = k, .kernel = *kernel}, &r);
+            if (r.certified < 0.96 * N) fail_msg("%s, k %d: %zu of %d", *kernel, k, r.certified, N);
+            for (size_t i = 0; i < N; i += 500) check_row(g, i, v, v, i, NULL, (size_t)k);
+            fw_graph_free(g);
+        }
     fw_vectors_free(v);
     fw_free(h);
 }
