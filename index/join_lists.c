@@ -5,13 +5,16 @@
 #include <math.h>
 #include <string.h>
 
-/* Lists of a set of n rows: LISTS sqrt(n), of MEMBERS rows at least. A row is compared with all centres and with the
- * members of the lists that it looks into. Many small lists find the same neighbours in far fewer rows: 125 k faces
- * with LFW's covariance, 20 a person, one number of lists for all: recall@10 of .99 needs 16 k rows in 4 sqrt(n) lists,
- * 6.5 k in 8 sqrt(n), 650 in 16 sqrt(n). 500 k of them, whole graph, seconds of CPU: 155 with 4 sqrt(n), 98 with 16, 97
- * with 24, 92 with 32 (recall@10 .9929, .9903, .9922, .9892). */
-#define LISTS   24
-#define MEMBERS 16
+/* Lists of a set of n rows: LISTS sqrt(n), and enough that they hold at most MOST rows on average, at least LEAST. A row
+ * is compared with all centres and with the members of the lists that it looks into. Many small lists find the same
+ * neighbours in far fewer rows: 125 k faces with LFW's covariance, 20 a person, one number of lists for all: recall@10 of
+ * .99 needs 16 k rows in 4 sqrt(n) lists, 6.5 k in 8 sqrt(n), 650 in 16 sqrt(n). 500 k of them, whole graph, seconds of
+ * CPU: 155 with 4 sqrt(n), 98 with 16, 97 with 24, 92 with 32 (recall@10 .9929, .9903, .9922, .9892). A list must not
+ * hold many people: at 10 M 24 sqrt(n) lists of 132 rows would have to be looked into 9,900 at a time, 1.3 M rows, where
+ * at 1 M lists of 42 rows are looked into some dozens at a time. */
+#define LISTS 24
+#define MOST  40
+#define LEAST 16
 
 /* k-means: rows per list to learn from, and rounds. Learning from 44 rows in five rounds, 11,313 lists have to be looked
  * into half as often, but learning costs more than that saves at 500 k rows (122 s instead of 98). */
@@ -20,7 +23,8 @@
 
 static size_t list_count(size_t rows)
 {
-    size_t lists = (size_t)(LISTS * sqrt((double)rows)), most = rows / MEMBERS;
+    size_t lists = (size_t)(LISTS * sqrt((double)rows)), most = rows / LEAST;
+    if (lists < rows / MOST) lists = rows / MOST;
     return lists < most ? lists : most ? most : 1;
 }
 
