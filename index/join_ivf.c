@@ -9,7 +9,7 @@
 #define TASK  2048
 #define PAIRS ((size_t)1 << 19)
 /* Bytes of nearest lists that are kept at a time, twice for a moment; a task's at least. */
-#define NEAR ((size_t)64 << 20)
+#define NEAR ((size_t)128 << 20)
 
 /* One run of the search. Positions are in list order: rows of one list lie side by side. */
 typedef struct ivf_run {

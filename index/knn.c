@@ -407,6 +407,7 @@ int fw_knn_centres(const fw_vectors *v, size_t lists, uint64_t seed, float **out
     FW_TRY(check_vectors(v, e));
     uint32_t *row = usable_rows(v, &rows);
     fw_ivf_plan plan = {.lists = lists};
+    int blas = fw_blas_threads(1);
     fw_quant *q = fw_quant_new(v, row, rows, fw_kernel_find(NULL), seed);
     int rc = lists && lists <= rows ? fw_ivf_centres(v, row, rows, q, seed, &plan, e)
                                     : fw_fail(e, FW_EUSAGE, "knn: %zu lists for %zu rows", lists, rows);
@@ -416,6 +417,7 @@ int fw_knn_centres(const fw_vectors *v, size_t lists, uint64_t seed, float **out
     }
     fw_ivf_plan_free(&plan);
     fw_quant_free(q);
+    fw_blas_threads(blas);
     fw_free(row);
     return rc;
 }
