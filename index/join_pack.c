@@ -65,7 +65,8 @@ static int choose_dims(const double *value, int dim, double *lost)
     return dims;
 }
 
-/* q->rotation = random rotation x leading eigenvectors of the second moments (not centred: dot products are not). */
+/* q->rotation = random rotation x leading eigenvectors of the second moments (not centred: dot products are not); where
+ * all are kept, a random rotation alone does the same. */
 static void find_rotation(fw_quant *q, const float *x, size_t count, uint64_t seed)
 {
     size_t dim = (size_t)q->dim;
@@ -79,14 +80,14 @@ static void find_rotation(fw_quant *q, const float *x, size_t count, uint64_t se
     }
     q->dims = choose_dims(value, q->dim, &q->energy_lost);
     size_t dims = (size_t)q->dims, skip = dim - dims;
-    orthonormalise(vec + skip * dim, dims, dim);
     double *spin = random_rotation(dims, seed), *sum = FW_ARRAY(double, dim);
     q->rotation = fw_alloc(dims * dim, sizeof *q->rotation);
+    if (skip) orthonormalise(vec + skip * dim, dims, dim);
     for (size_t i = 0; i < dims; i++) {
         memset(sum, 0, dim * sizeof *sum);
-        for (size_t j = 0; j < dims; j++)
+        for (size_t j = 0; skip && j < dims; j++)
             for (size_t c = 0; c < dim; c++) sum[c] += spin[i * dims + j] * vec[(skip + j) * dim + c];
-        for (size_t c = 0; c < dim; c++) q->rotation[i * dim + c] = (float)sum[c];
+        for (size_t c = 0; c < dim; c++) q->rotation[i * dim + c] = (float)(skip ? sum[c] : spin[i * dim + c]);
     }
     fw_free(moment), fw_free(vec), fw_free(value), fw_free(spin), fw_free(sum);
 }
