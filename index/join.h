@@ -41,7 +41,7 @@ typedef struct fw_strip {
 typedef struct fw_kernel {
     const char *name;
     enum fw_word word;
-    int mr, nr, step;
+    int mr, nr, step;                   /* step 0: A lies word by word */
     size_t (*strip)(const fw_strip *s); /* returns the number of hits */
     bool (*usable)(void);               /* may this CPU run it? */
 } fw_kernel;
@@ -222,7 +222,7 @@ typedef struct fw_rank {
     uint16_t *own; /* the task's rows, side by side */
     fw_vectors *rows;
     uint64_t *pair, *spare; /* candidate's position << 32 | place of its key */
-    size_t n, room;
+    size_t n;
     float *query, *sim;
     uint32_t *id;
 } fw_rank;

@@ -65,37 +65,39 @@ TARGET static inline size_t finish(const fw_strip *s, size_t row, size_t h, __m5
     return n + (size_t)__builtin_popcount(hit);
 }
 
-TARGET static size_t strip_int8(const fw_strip *s)
+TARGET static inline __attribute__((always_inline)) size_t strip(const fw_strip *s, const bool int8)
 {
     const columns c[2] = {columns_of(s, 0), columns_of(s, 1)};
     size_t hits = 0;
     _tile_loadconfig(&fw_tiles_full);
     for (size_t row = 0; row < s->panels * SIDE; row += SIDE) {
-        sums_int8(s->a + row * s->words, s->b, s->words, s->scratch);
+        if (int8)
+            sums_int8(s->a + row * s->words, s->b, s->words, s->scratch);
+        else
+            sums_bf16(s->a + row * s->words, s->b, s->words, s->scratch);
         for (size_t r = 0; r < SIDE; r++)
             for (size_t h = 0; h < 2; h++) {
-                __m512i sum = _mm512_load_si512(s->scratch + r * SIDE + 16 * h);
-                sum = _mm512_add_epi32(sum, _mm512_set1_epi32(s->bias[row + r]));
-                hits = finish(s, row + r, h, _mm512_cvtepi32_ps(sum), &c[h], hits);
+                const float *at = s->scratch + r * SIDE + 16 * h;
+                __m512 sum = _mm512_load_ps(at);
+                if (int8) {
+                    __m512i whole = _mm512_add_epi32(_mm512_castps_si512(sum), _mm512_set1_epi32(s->bias[row + r]));
+                    sum = _mm512_cvtepi32_ps(whole);
+                }
+                hits = finish(s, row + r, h, sum, &c[h], hits);
             }
     }
     _tile_release();
     return hits;
 }
 
+TARGET static size_t strip_int8(const fw_strip *s)
+{
+    return strip(s, true);
+}
+
 TARGET static size_t strip_bf16(const fw_strip *s)
 {
-    const columns c[2] = {columns_of(s, 0), columns_of(s, 1)};
-    size_t hits = 0;
-    _tile_loadconfig(&fw_tiles_full);
-    for (size_t row = 0; row < s->panels * SIDE; row += SIDE) {
-        sums_bf16(s->a + row * s->words, s->b, s->words, s->scratch);
-        for (size_t r = 0; r < SIDE; r++)
-            for (size_t h = 0; h < 2; h++)
-                hits = finish(s, row + r, h, _mm512_load_ps(s->scratch + r * SIDE + 16 * h), &c[h], hits);
-    }
-    _tile_release();
-    return hits;
+    return strip(s, false);
 }
 
 #else /* other CPUs: named, never usable */

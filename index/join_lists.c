@@ -9,9 +9,9 @@
  * is compared with all centres and with the members of the lists that it looks into. Many small lists find the same
  * neighbours in far fewer rows: 125 k faces with LFW's covariance, 20 a person, one number of lists for all: recall@10 of
  * .99 needs 16 k rows in 4 sqrt(n) lists, 6.5 k in 8 sqrt(n), 650 in 16 sqrt(n). 500 k of them, whole graph, seconds of
- * CPU: 155 with 4 sqrt(n), 98 with 16, 97 with 24, 92 with 32 (recall@10 .9929, .9903, .9922, .9892). A list must not
- * hold many people: at 10 M 24 sqrt(n) lists of 132 rows would have to be looked into 9,900 at a time, 1.3 M rows, where
- * at 1 M lists of 42 rows are looked into some dozens at a time. */
+ * CPU: 155 with 4 sqrt(n), 98 with 16, 97 with 24, 92 with 32 (recall@10 .9929, .9903, .9922, .9892). A list must
+ * not hold many people: 10 M in 24 sqrt(n) lists of 132 rows have to look into 9,900 of them, 1.3 M rows each; 3 M in lists
+ * of 40 rows into 2,600, 105 k rows. */
 #define LISTS 24
 #define MOST  40
 #define LEAST 16

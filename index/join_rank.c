@@ -10,7 +10,7 @@
 void fw_rank_init(fw_rank *r, const fw_search *s, size_t rows, size_t pairs)
 {
     size_t dim = (size_t)s->probe_v->dim;
-    *r = (fw_rank){.s = s, .room = pairs};
+    *r = (fw_rank){.s = s};
     r->own = fw_alloc_aligned(rows * dim, sizeof *r->own);
     r->rows = fw_vectors_wrap(r->own, rows, s->probe_v->dim, NULL);
     r->pair = fw_alloc(pairs, sizeof *r->pair);

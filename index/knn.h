@@ -20,8 +20,8 @@
  *          is doubled until a sample reaches `recall_floor`.
  *   auto   exact up to FW_KNN_AUTO_EXACT usable rows, ivf above.
  *
- * Same bytes for every thread count; exact also for every CPU (ivf may look into another list at the margin). Threads: omp_get_max_threads(). A stop request
- * (fw_stopping) is honoured within 100 ms; the functions then return FW_ESTOP and leave *out NULL.
+ * Same bytes for every thread count; exact also for every CPU (ivf may look into another list at the margin). Threads:
+ * omp_get_max_threads(). A stop request (fw_stopping) is honoured within 100 ms; the functions then return FW_ESTOP and leave *out NULL.
  */
 #ifndef FW_KNN_H
 #define FW_KNN_H

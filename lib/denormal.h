@@ -2,7 +2,7 @@
  *
  * Trained weights hold such numbers (weight decay leaves them in channels that do nothing), and activations may. Intel's
  * processors stop for about 150 cycles at each multiplication that meets one: LFW took 54 ms of CPU a photo instead of
- * 5.8 on a Xeon with AVX-512; AMD's do not. What is lost lies 30 orders of magnitude below the results.
+ * 7.5 on a Xeon with AVX-512; AMD's do not. What is lost lies 30 orders of magnitude below the results.
  *
  * The mode is the calling thread's; a thread's own computations get their old mode back.
  */
