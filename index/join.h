@@ -162,14 +162,14 @@ void fw_block_free(fw_block *b);
 void fw_block_load(fw_block *b, const fw_pack *p, const uint32_t *pick, size_t count);
 /* Rows that are loaded again and again, out of their panels: words of a row side by side, and its bias. */
 typedef struct fw_rows {
-    size_t first, count; /* positions of the pack */
-    uint32_t *word;      /* count x words */
+    const uint32_t *pos; /* positions of the pack, the caller's */
+    uint32_t *word;      /* a row's words side by side */
     int32_t *bias;
 } fw_rows;
 void fw_rows_init(fw_rows *r, const fw_pack *p, size_t room);
-void fw_rows_take(fw_rows *r, const fw_pack *p, size_t first, size_t count);
+void fw_rows_take(fw_rows *r, const fw_pack *p, const uint32_t *pos, size_t count);
 void fw_rows_free(fw_rows *r);
-/* As fw_block_load, for positions within r. */
+/* As fw_block_load, for the rows r->pos[pick[i]]. */
 void fw_block_load_rows(fw_block *b, const fw_pack *p, const fw_rows *r, const uint32_t *pick, size_t count);
 /* Score against panel `panel` of g; returns the number of hits in b->strip.where / score. */
 size_t fw_block_score(fw_block *b, const fw_pack *g, size_t panel);
@@ -229,7 +229,7 @@ typedef struct fw_rank {
 /* For tasks of at most `rows` probes and rounds of at most `pairs` pairs. */
 void fw_rank_init(fw_rank *r, const fw_search *s, size_t rows, size_t pairs);
 void fw_rank_free(fw_rank *r);
-void fw_rank_rows(fw_rank *r, size_t first, size_t count); /* a task: the probes at these positions */
+void fw_rank_rows(fw_rank *r, const uint32_t *pos, size_t count); /* a task: the probes at these positions */
 /* Ask for the pair whose key (a gallery position by score) lies at `place` of the task's lists, which are `room` long. */
 static inline void fw_rank_ask(fw_rank *r, uint64_t key, size_t place)
 {
@@ -238,35 +238,6 @@ static inline void fw_rank_ask(fw_rank *r, uint64_t key, size_t place)
 /* What was asked for becomes keys of true similarity and dataset row, as by fw_true_keys. */
 void fw_rank_run(fw_rank *r, uint64_t *key, size_t room);
 
-/* Inverted lists: a list's rows are those whose nearest centre it is. Lists that lie near each other have numbers near
- * each other. */
-#define FW_IVF_BINS 8
-typedef struct fw_ivf_plan {
-    size_t lists;
-    float edge[FW_IVF_BINS - 1];  /* classes of rows: by similarity to their centre, edge[i] is where i + 1 begins */
-    uint32_t probes[FW_IVF_BINS]; /* lists that rows of a class look into */
-    double mean_probes;           /* over all rows */
-    double mean_members;          /* rows that a row is compared with, about */
-    double recall10;              /* on the second half of the sample */
-    size_t sampled;               /* rows of that half */
-    uint32_t *home;               /* list of each usable row (by position in `row`) */
-    uint8_t *bin;                 /* class of each usable row */
-    fw_vectors *centre;           /* the centres, rounded to fp16 */
-    uint16_t *centre_half;
-} fw_ivf_plan;
-/* Only the centres of plan->lists lists, at most `rows`. */
-FW_MUST_USE int fw_ivf_centres(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_quant *q, uint64_t seed,
-                               fw_ivf_plan *plan, fw_err *e);
-/* Part of making a plan, after lists and homes (join_probes.c); `all` packs the rows `row`. */
-FW_MUST_USE int fw_ivf_choose_probes(const fw_vectors *v, const uint32_t *row, fw_pack *all, uint64_t seed,
-                                     double floor, fw_ivf_plan *plan, fw_err *e);
-/* Make lists for the `rows` usable rows and find how many of them must be looked into for a recall@10 of `floor`. */
-FW_MUST_USE int fw_ivf_plan_make(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_quant *q,
-                                 uint64_t seed, double floor, fw_ivf_plan *plan, fw_err *e);
-void fw_ivf_plan_free(fw_ivf_plan *plan);
-/* The graph: s->off leaves room for k per row; got[row] is how many each got. */
-FW_MUST_USE int fw_ivf_search(const fw_ivf_plan *plan, fw_search *s, const uint32_t *row, size_t rows,
-                              const fw_quant *q, uint32_t *got, size_t *certified, fw_err *e);
 /* Tables of numbers, owned by the caller: 0 .. n-1; `count` of the usable rows at random places, one from each equal
  * stretch; the members of each list in ascending order, member[first[l]] .. member[first[l + 1] - 1], where `first` has
  * room for lists + 1. */
@@ -280,10 +251,8 @@ typedef struct fw_nearest {
     const fw_pack *p, *g;       /* v's and w's; they have met */
     const uint32_t *pick;       /* their positions; NULL: all, from 0 on */
     size_t count;
-    uint32_t k;            /* at most w's rows, one less with self */
-    bool self;             /* a row does not find itself */
-    bool by_score;         /* nearest as the kernel sees it, within its rounding, and at half the cost */
-    const uint32_t *guess; /* by position of p: a position of g near which the nearest are likely; NULL: unknown */
+    uint32_t k; /* at most w's rows, one less with self */
+    bool self;  /* a row does not find itself */
 } fw_nearest;
 /* *id: count x k rows of w, in no order, owned by the caller. */
 FW_MUST_USE int fw_search_nearest(const fw_nearest *n, uint32_t **id, fw_err *e);

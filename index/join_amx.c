@@ -5,6 +5,8 @@
 
 #include "../lib/amx.h"
 
+#include <math.h>
+
 #define SIDE 32 /* rows and columns of a block of pairs */
 #define STEP 16 /* words that a tile's row holds */
 
@@ -65,39 +67,99 @@ TARGET static inline size_t finish(const fw_strip *s, size_t row, size_t h, __m5
     return n + (size_t)__builtin_popcount(hit);
 }
 
-TARGET static inline __attribute__((always_inline)) size_t strip(const fw_strip *s, const bool int8)
+/* Scores of a row of int8 sums. */
+TARGET static inline size_t finish_int8(const fw_strip *s, size_t row, const float *sums, const columns *c, size_t n)
+{
+    const __m512i bias = _mm512_set1_epi32(s->bias[row]);
+    for (size_t h = 0; h < 2; h++) {
+        __m512i sum = _mm512_add_epi32(_mm512_load_si512((const void *)(sums + 16 * h)), bias);
+        n = finish(s, row, h, _mm512_cvtepi32_ps(sum), &c[h], n);
+    }
+    return n;
+}
+
+/* When only rows have thresholds: least sums, bias and all, below which no column of the panel makes a hit. With the
+ * panel's largest loss, and its largest scale for what must be positive, its smallest for what need not be. */
+typedef struct bounds {
+    float loss, large, small;
+    bool use;
+} bounds;
+
+TARGET static inline bounds bounds_of(const fw_strip *s)
+{
+    bounds b = {.loss = 0, .large = 0, .small = INFINITY, .use = true};
+    for (size_t i = 0; i < SIDE; i++) {
+        b.use = b.use && s->col_min[i] == INFINITY;
+        if (!(s->col_scale[i] > 0)) continue; /* fills up the last panel */
+        b.loss = s->col_loss[i] > b.loss ? s->col_loss[i] : b.loss;
+        b.large = s->col_scale[i] > b.large ? s->col_scale[i] : b.large;
+        b.small = s->col_scale[i] < b.small ? s->col_scale[i] : b.small;
+    }
+    b.use = b.use && b.large > 0;
+    return b;
+}
+
+/* For 16 rows. The estimate of 1 / scale is right to 2^-14, twice that and 2 are allowed for it and for rounding. */
+TARGET static inline __m512i least_of(const fw_strip *s, size_t row, const bounds *b)
+{
+    const __m512 zero = _mm512_setzero_ps(), far = _mm512_set1_ps(1e9f), min = _mm512_loadu_ps(s->row_min + row);
+    const __mmask16 fill = _mm512_cmp_ps_mask(min, _mm512_set1_ps(INFINITY), _CMP_EQ_OQ); /* losses are NaN */
+    __m512 left = _mm512_sub_ps(min, _mm512_loadu_ps(s->row_loss + row));
+    left = _mm512_mask_mov_ps(_mm512_sub_ps(left, _mm512_set1_ps(b->loss)), fill, min);
+    const __mmask16 positive = _mm512_cmp_ps_mask(left, zero, _CMP_GE_OQ);
+    const __m512 scale = _mm512_mask_blend_ps(positive, _mm512_set1_ps(b->small), _mm512_set1_ps(b->large));
+    __m512 t = _mm512_mul_ps(left, _mm512_rcp14_ps(_mm512_mul_ps(scale, _mm512_loadu_ps(s->row_scale + row))));
+    t = _mm512_min_ps(_mm512_max_ps(t, _mm512_sub_ps(zero, far)), far);
+    t = _mm512_sub_ps(t, _mm512_fmadd_ps(_mm512_abs_ps(t), _mm512_set1_ps(1.25e-4f), _mm512_set1_ps(2)));
+    return _mm512_sub_epi32(_mm512_cvtps_epi32(t), _mm512_loadu_si512(s->bias + row));
+}
+
+/* Rows row .. row + SIDE - 1, whose sums lie in s->scratch: most have no hit, and a comparison of whole numbers says so. */
+TARGET static inline size_t finish_few(const fw_strip *s, size_t row, const bounds *b, const columns *c, size_t n)
+{
+    int32_t least[SIDE];
+    _mm512_storeu_si512(least, least_of(s, row, b));
+    _mm512_storeu_si512(least + 16, least_of(s, row + 16, b));
+    for (size_t r = 0; r < SIDE; r++) {
+        const float *at = s->scratch + r * SIDE;
+        const __m512i t = _mm512_set1_epi32(least[r]);
+        const __mmask16 low = _mm512_cmpge_epi32_mask(_mm512_load_si512((const void *)at), t);
+        const __mmask16 high = _mm512_cmpge_epi32_mask(_mm512_load_si512((const void *)(at + 16)), t);
+        if (low | high) n = finish_int8(s, row + r, at, c, n);
+    }
+    return n;
+}
+
+TARGET static size_t strip_int8(const fw_strip *s)
 {
     const columns c[2] = {columns_of(s, 0), columns_of(s, 1)};
+    const bounds b = bounds_of(s);
     size_t hits = 0;
     _tile_loadconfig(&fw_tiles_full);
     for (size_t row = 0; row < s->panels * SIDE; row += SIDE) {
-        if (int8)
-            sums_int8(s->a + row * s->words, s->b, s->words, s->scratch);
+        sums_int8(s->a + row * s->words, s->b, s->words, s->scratch);
+        if (b.use)
+            hits = finish_few(s, row, &b, c, hits);
         else
-            sums_bf16(s->a + row * s->words, s->b, s->words, s->scratch);
-        for (size_t r = 0; r < SIDE; r++)
-            for (size_t h = 0; h < 2; h++) {
-                const float *at = s->scratch + r * SIDE + 16 * h;
-                __m512 sum = _mm512_load_ps(at);
-                if (int8) {
-                    __m512i whole = _mm512_add_epi32(_mm512_castps_si512(sum), _mm512_set1_epi32(s->bias[row + r]));
-                    sum = _mm512_cvtepi32_ps(whole);
-                }
-                hits = finish(s, row + r, h, sum, &c[h], hits);
-            }
+            for (size_t r = 0; r < SIDE; r++) hits = finish_int8(s, row + r, s->scratch + r * SIDE, c, hits);
     }
     _tile_release();
     return hits;
 }
 
-TARGET static size_t strip_int8(const fw_strip *s)
-{
-    return strip(s, true);
-}
-
 TARGET static size_t strip_bf16(const fw_strip *s)
 {
-    return strip(s, false);
+    const columns c[2] = {columns_of(s, 0), columns_of(s, 1)};
+    size_t hits = 0;
+    _tile_loadconfig(&fw_tiles_full);
+    for (size_t row = 0; row < s->panels * SIDE; row += SIDE) {
+        sums_bf16(s->a + row * s->words, s->b, s->words, s->scratch);
+        for (size_t r = 0; r < SIDE; r++)
+            for (size_t h = 0; h < 2; h++)
+                hits = finish(s, row + r, h, _mm512_load_ps(s->scratch + r * SIDE + 16 * h), &c[h], hits);
+    }
+    _tile_release();
+    return hits;
 }
 
 #else /* other CPUs: named, never usable */

@@ -1,6 +1,6 @@
 /* Inverted lists: k-means, and which list is a row's home. Every multiplication goes through the certified search, so
  * lists are the same on every CPU. (Which of them a row looks into is not: join_ivf.c.) */
-#include "join.h"
+#include "ivf.h"
 
 #include <math.h>
 #include <string.h>

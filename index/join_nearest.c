@@ -81,14 +81,11 @@ static void nearest_block(const fw_nearest *n, const fw_search *s, fw_block *b, 
     uint32_t pick[FW_JOIN_ROWS];
     size_t count = n->count - first < FW_JOIN_ROWS ? n->count - first : FW_JOIN_ROWS;
     for (size_t i = 0; i < count; i++) pick[i] = n->pick ? n->pick[first + i] : (uint32_t)(first + i);
-    fw_search_scan(s, b, c, pick, count, n->guess ? n->guess[pick[0]] : 0);
+    fw_search_scan(s, b, c, pick, count, 0);
     for (size_t i = 0; i < count && !fw_stopping(); i++) {
         fw_cand_cut(c, i);
         uint64_t *key = c->key + i * c->cap;
-        if (n->by_score && c->len[i] == n->k)
-            take_rows(s, key, n->k, out + (first + i) * n->k);
-        else
-            finish(s, b->query, pick[i], key, c->len[i], c->min[i], out + (first + i) * n->k);
+        finish(s, b->query, pick[i], key, c->len[i], c->min[i], out + (first + i) * n->k);
     }
 }
 
@@ -97,7 +94,7 @@ int fw_search_nearest(const fw_nearest *n, uint32_t **id, fw_err *e)
     fw_search s = {.probe_v = n->v, .gallery_v = n->w, .probe_row = n->row, .gallery_row = n->wrow, .self = n->self};
     s.probe = n->p, s.gallery = n->g;
     s.k = n->k;
-    s.keep = n->by_score ? n->k : keep_for(n->p->q->kern, n->k);
+    s.keep = keep_for(n->p->q->kern, n->k);
     uint32_t *out = *id = FW_ARRAY(uint32_t, n->count * n->k);
 #pragma omp parallel
     {

@@ -298,11 +298,10 @@ void fw_rows_free(fw_rows *r)
     fw_free(r->bias);
 }
 
-void fw_rows_take(fw_rows *r, const fw_pack *p, size_t first, size_t count)
+void fw_rows_take(fw_rows *r, const fw_pack *p, const uint32_t *pos, size_t count)
 {
-    r->first = first;
-    r->count = count;
-    for (size_t i = 0; i < count; i++) r->bias[i] = take_row(p, first + i, r->word + i * p->words, 1);
+    r->pos = pos;
+    for (size_t i = 0; i < count; i++) r->bias[i] = take_row(p, pos[i], r->word + i * p->words, 1);
 }
 
 static void row_limits(fw_block *b, const fw_pack *p, size_t i, size_t pos)
@@ -352,11 +351,14 @@ void fw_block_load_rows(fw_block *b, const fw_pack *p, const fw_rows *r, const u
     size_t words = p->words;
     begin_block(b, p, count);
     for (size_t i = 0; i < count; i++) {
-        const uint32_t *from = r->word + (pick[i] - r->first) * words;
+        const uint32_t *from = r->word + pick[i] * words;
         size_t apart;
         uint32_t *to = block_row(b, p, i, &apart);
-        for (size_t w = 0; w < words; w++) to[w * apart] = from[w];
-        b->bias[i] = r->bias[pick[i] - r->first];
-        row_limits(b, p, i, pick[i]);
+        if (apart == 1)
+            memcpy(to, from, words * sizeof *to);
+        else
+            for (size_t w = 0; w < words; w++) to[w * apart] = from[w];
+        b->bias[i] = r->bias[pick[i]];
+        row_limits(b, p, i, r->pos[pick[i]]);
     }
 }

@@ -9,7 +9,7 @@
  * 250 k faces with LFW's covariance, in 8,000 lists: 46 lists on average, where one number for all would be 194.
  *
  * Recall needs no search: a true neighbour is found if and only if its home is among the lists looked into. */
-#include "join.h"
+#include "ivf.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -27,12 +27,12 @@ void fw_rank_free(fw_rank *r)
     fw_free(r->query), fw_free(r->id), fw_free(r->sim);
 }
 
-void fw_rank_rows(fw_rank *r, size_t first, size_t count)
+void fw_rank_rows(fw_rank *r, const uint32_t *pos, size_t count)
 {
     const fw_vectors *v = r->s->probe_v;
     size_t dim = (size_t)v->dim;
     for (size_t i = 0; i < count; i++)
-        memcpy(r->own + i * dim, fw_vectors_half(v, r->s->probe_row[first + i]), dim * sizeof *r->own);
+        memcpy(r->own + i * dim, fw_vectors_half(v, r->s->probe_row[pos[i]]), dim * sizeof *r->own);
     r->n = 0;
 }
 

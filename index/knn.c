@@ -1,6 +1,6 @@
 #include "knn.h"
 
-#include "join.h"
+#include "ivf.h"
 #include "vecindex.h"
 
 #include <math.h>

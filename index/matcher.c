@@ -124,10 +124,16 @@ static const part *part_of(const fw_matcher *m, size_t row)
 
 /* ---- candidates ------------------------------------------------------------------------------------------------- */
 
+/* By the row itself: a large index holds it rounded. */
+static float true_sim(const part *p, size_t row, const float *probe, float *x)
+{
+    fw_vectors_get(p->v, row, x);
+    return fw_dot(probe, x, p->v->dim);
+}
+
 static void take_image(fw_matcher *m, size_t k, size_t row, float sim, size_t *n)
 {
     const part *p = &m->part[k];
-    if (!matched(p, row)) return;
     uint32_t *rank = &m->rank[p->label[row]];
     if (!*rank) {
         fw_reserve(&m->found, &m->found_cap, *n + 1, sizeof *m->found);
@@ -146,13 +152,20 @@ static int gather(fw_matcher *m, const float *probe, size_t k, size_t *n, bool *
     *all = true;
     fw_reserve(&m->id, &m->id_cap, k, sizeof *m->id);
     fw_reserve(&m->sim, &m->sim_cap, k, sizeof *m->sim);
-    for (size_t i = 0; i < m->parts; i++) {
-        FW_TRY(fw_vecindex_search(m->part[i].x, probe, 1, (int)k, m->id, m->sim, e));
-        for (size_t j = 0; j < k && m->id[j] >= 0; j++) take_image(m, i, (size_t)m->id[j], m->sim[j], n);
+    float *x = FW_ARRAY(float, (size_t)fw_matcher_dim(m));
+    int rc = FW_OK;
+    for (size_t i = 0; i < m->parts && !rc; i++) {
+        rc = fw_vecindex_search(m->part[i].x, probe, 1, (int)k, m->id, m->sim, e);
+        if (rc) break;
+        for (size_t j = 0; j < k && m->id[j] >= 0; j++) {
+            const size_t row = (size_t)m->id[j];
+            if (matched(&m->part[i], row)) take_image(m, i, row, true_sim(&m->part[i], row, probe, x), n);
+        }
         if (m->id[k - 1] >= 0) *all = false;
     }
+    fw_free(x);
     for (size_t i = 0; i < *n; i++) m->rank[m->found[i].label] = 0;
-    return FW_OK;
+    return rc;
 }
 
 static int by_similarity(const void *a, const void *b)

@@ -19,7 +19,10 @@
 #pragma GCC diagnostic pop
 
 /* Rows that are widened to fp32 at a time: 16 MB at 512 dimensions. */
-#define BLOCK       8192
+#define BLOCK 8192
+/* Rows that an index holds as fp16: FAISS grows by doubling, so that what it holds may take twice as much, and three
+ * times for a moment. 10 M rows of 512 took 16 GB. */
+#define HALF        ((size_t)4 << 30)
 #define TRAIN_BYTES ((size_t)256 << 20)
 /* FAISS's k-means warns below 39 points per list and samples down to 256; a value between, not tuned. */
 #define TRAIN_PER_LIST 64
@@ -55,7 +58,8 @@ const char *fw_vecindex_default(size_t n, int dim, char *out, size_t room)
     if (n < FW_VECINDEX_FLAT)
         snprintf(out, room, "Flat");
     else if (parts)
-        snprintf(out, room, "PQ%zux4fs,Refine(SQfp16)", parts);
+        snprintf(out, room, "PQ%zux4fs,Refine(%s)", parts,
+                 n * (size_t)dim * sizeof(uint16_t) > HALF ? "SQ8" : "SQfp16");
     else
         snprintf(out, room, "SQfp16");
     return out;

@@ -1,5 +1,6 @@
 #include "index/vecindex.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -90,9 +91,8 @@ static void a_saved_index_comes_back_and_grows(void **state)
 }
 
 /* Codes of 4 dimensions in 4 bits alone rank badly; the rows behind them must be asked, and that be kept in the file. */
-static void codes_are_ranked_anew(void **state)
+static void check_ranked_anew(const char *factory, float within)
 {
-    FW_UNUSED(state);
     enum { N = 3000, K = 10, Q = 200 };
     fw_err e = {0};
     char path[] = "/tmp/fw_vecindex_XXXXXX";
@@ -101,7 +101,7 @@ static void codes_are_ranked_anew(void **state)
     close(fd);
     uint16_t *h = random_rows(N, 5);
     fw_vectors *part = fw_vectors_wrap(h, N - 500, DIM, NULL), *all = fw_vectors_wrap(h, N, DIM, NULL);
-    fw_vecindex *x = build(part, "PQ16x4fs,Refine(SQfp16)"), *flat = build(all, "Flat");
+    fw_vecindex *x = build(part, factory), *flat = build(all, "Flat");
     assert_int_equal(fw_vecindex_add(x, all, N - 500, &e), FW_OK);
     assert_int_equal(fw_vecindex_save(x, path, &e), FW_OK);
     fw_vecindex_free(x);
@@ -118,13 +118,21 @@ static void codes_are_ranked_anew(void **state)
         assert_int_equal(fw_vecindex_search(flat, q, 1, K, truth, want, &e), FW_OK);
         for (int j = 0; j < K; j++)
             for (int k = 0; k < K; k++)
-                if (id[j] == truth[k]) same++, assert_true(sim[j] > want[k] - 1e-3f && sim[j] < want[k] + 1e-3f);
+                if (id[j] == truth[k]) same++, assert_true(fabsf(sim[j] - want[k]) < within);
     }
     assert_true(same >= Q * K * 9 / 10); /* .94; .44 when as many rows are asked as are wanted */
     fw_vecindex_free(x), fw_vecindex_free(flat);
     unlink(path);
     fw_vectors_free(part), fw_vectors_free(all);
     fw_free(h);
+}
+
+static void codes_are_ranked_anew(void **state)
+{
+    FW_UNUSED(state);
+    check_ranked_anew("PQ16x4fs,Refine(SQfp16)", 1e-3f);
+    check_ranked_anew("PQ16x4fs,Refine(SQ8)",
+                      0.05f); /* what lies outside of the ranges that 2,500 rows show is clipped */
 }
 
 static void invalid_rows_keep_their_number_and_are_never_found(void **state)
@@ -187,7 +195,10 @@ static void the_default_follows_the_size(void **state)
     assert_string_equal(fw_vecindex_default(FW_VECINDEX_FLAT, 512, f, sizeof f), "PQ128x4fs,Refine(SQfp16)");
     assert_string_equal(fw_vecindex_default(4000000, 64, f, sizeof f), "PQ64x4fs,Refine(SQfp16)");
     assert_string_equal(fw_vecindex_default(4000000, 200, f, sizeof f), "PQ100x4fs,Refine(SQfp16)");
-    assert_string_equal(fw_vecindex_default(4000000, 4096, f, sizeof f), "PQ1024x4fs,Refine(SQfp16)");
+    assert_string_equal(fw_vecindex_default(500000, 4096, f, sizeof f), "PQ1024x4fs,Refine(SQfp16)");
+    assert_string_equal(fw_vecindex_default(4000000, 4096, f, sizeof f), "PQ1024x4fs,Refine(SQ8)");
+    assert_string_equal(fw_vecindex_default(4194304, 512, f, sizeof f), "PQ128x4fs,Refine(SQfp16)");
+    assert_string_equal(fw_vecindex_default(4194305, 512, f, sizeof f), "PQ128x4fs,Refine(SQ8)");
     assert_string_equal(fw_vecindex_default(4000000, 509, f, sizeof f), "SQfp16"); /* prime: no even parts */
 }
 
