@@ -2,7 +2,7 @@
  *
  * On disk: a 64-byte header (magic "FWCOL\1", type, width, rows; little endian), then the values. The header is
  * written last, so a torn file has no magic and is refused. Opening checks magic, type, and that the size of the file
- * is exactly what the header says.
+ * is exactly what the header says. Long runs of zeros are holes, which take no room on most file systems.
  *
  * A variable number of values per image is two columns: NAME (values) and NAME.off (uint64, images + 1 offsets).
  * Strings are such a pair with uint8 values (no NULs inside).

@@ -9,6 +9,7 @@
  * it, cannot be read: a bad image. Memory: nothing per row.
  */
 #include "file.h"
+#include "half.h"
 #include "source_impl.h"
 
 #include <math.h>
@@ -218,47 +219,38 @@ static int next_row(fw_source *s, uint64_t *bytes, int64_t *mtime, fw_err *e)
     return 1;
 }
 
-static float half_to_float(uint16_t h)
+/* The values of a row as they are, in double precision. */
+static void widen(const vectors *v, const char *raw, double *x)
 {
-    int exponent = h >> 10 & 31, fraction = h & 1023;
-    double x = exponent == 31 ? (fraction ? NAN : INFINITY)
-               : exponent     ? ldexp(1024 + fraction, exponent - 25)
-                              : ldexp(fraction, -24);
-    return (float)(h >> 15 ? -x : x);
-}
-
-static double value_at(const vectors *v, const char *raw, int i)
-{
-    uint16_t half;
-    float single;
-    double twice;
-    switch (v->size) {
-    case 2:
-        memcpy(&half, raw + 2 * i, 2);
-        return (double)half_to_float(half);
-    case 4:
-        memcpy(&single, raw + 4 * i, 4);
-        return (double)single;
-    default:
-        memcpy(&twice, raw + 8 * i, 8);
-        return twice;
+    float single[FW_VECTOR_MAX];
+    if (v->size == 8) {
+        memcpy(x, raw, (size_t)v->dim * sizeof *x);
+        return;
     }
+    if (v->size == 2)
+        fw_half_to_float((const uint16_t *)(const void *)raw, single, (size_t)v->dim);
+    else
+        memcpy(single, raw, (size_t)v->dim * sizeof *single);
+    for (int i = 0; i < v->dim; i++) x[i] = (double)single[i];
 }
 
 static int normalise(const vectors *v, const char *raw, float *out, const char *key, fw_err *e)
 {
-    double largest = 0,
-           sum = 0; /* scaled by the largest, so that the squares of tiny or huge values keep their digits */
+    double x[FW_VECTOR_MAX],
+        largest = 0, sum = 0; /* scaled by the largest, so that the squares of tiny or huge values keep their digits */
+    widen(v, raw, x);
     for (int i = 0; i < v->dim; i++) {
-        double x = value_at(v, raw, i);
-        if (!isfinite(x))
+        if (!isfinite(x[i]))
             return fw_fail(e, FW_EFAIL, "read '%s': row %s holds a value that is not finite", v->file.path, key);
-        if (fabs(x) > largest) largest = fabs(x);
+        if (fabs(x[i]) > largest) largest = fabs(x[i]);
     }
     if (largest <= 0) return fw_fail(e, FW_EFAIL, "read '%s': row %s is all zero", v->file.path, key);
-    for (int i = 0; i < v->dim; i++) sum += value_at(v, raw, i) / largest * (value_at(v, raw, i) / largest);
+    for (int i = 0; i < v->dim; i++) {
+        x[i] /= largest;
+        sum += x[i] * x[i];
+    }
     double norm = sqrt(sum);
-    for (int i = 0; i < v->dim; i++) out[i] = (float)(value_at(v, raw, i) / largest / norm);
+    for (int i = 0; i < v->dim; i++) out[i] = (float)(x[i] / norm);
     return FW_OK;
 }
 

@@ -8,6 +8,8 @@
 #include "../../lib/column.h"
 #include "scratch.h"
 
+#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char *saved(const char *dir, const void *data, fw_dtype type, int width, size_t rows)
@@ -77,6 +79,29 @@ static void streaming(void **state)
     scratch_done(dir);
 }
 
+/* Zeros before, between and behind: they read as they were and take no room. */
+static void runs_of_zeros_are_holes(void **state)
+{
+    FW_UNUSED(state);
+    enum { N = 4 << 20 };
+    uint8_t *v = fw_alloc(N, 1);
+    memset(v + N / 4 + 77, 5, 1000);
+    v[N / 2] = 1;
+    char *dir = scratch_new(), *path = saved(dir, v, FW_U8, 1, N);
+    fw_err e = {0};
+    fw_column c;
+    struct stat st;
+    assert_int_equal(fw_column_open_as(path, FW_U8, 1, &c, &e), FW_OK);
+    assert_int_equal(c.rows, N);
+    assert_memory_equal(c.data, v, N);
+    fw_column_close(&c);
+    assert_int_equal(stat(path, &st), 0);
+    assert_true(st.st_blocks * 512 < N / 2);
+    fw_free(v);
+    fw_free(path);
+    scratch_done(dir);
+}
+
 static void wrong_type_is_refused(void **state)
 {
     FW_UNUSED(state);
@@ -132,7 +157,7 @@ static void unfinished_has_no_magic(void **state)
     FW_UNUSED(state);
     char *dir = scratch_new(), *path = scratch_path(dir, "half");
     fw_err e = {0}, bad = {0};
-    uint8_t *bytes = fw_alloc(1 << 20, 1);
+    uint8_t *bytes = memset(fw_alloc(1 << 20, 1), 1, 1 << 20);
     fw_column c;
     fw_column_writer *w = fw_column_create(path, FW_U8, 1, &e);
     fw_column_append(w, bytes, 1 << 20); /* the buffer is flushed: the file has a size now */
@@ -150,7 +175,7 @@ static void write_errors_come_out_of_finish(void **state)
     if (!fw_exists("/dev/full")) skip();
     fw_err e = {0};
     fw_column_writer *w = fw_column_create("/dev/full", FW_U8, 1, &e);
-    uint8_t *bytes = fw_alloc(1 << 20, 1);
+    uint8_t *bytes = memset(fw_alloc(1 << 20, 1), 1, 1 << 20);
     fw_column_append(w, bytes, 1 << 20);
     fw_column_append(w, bytes, 1 << 20);
     assert_int_equal(fw_column_finish(w, NULL, &e), FW_EAGAIN);
@@ -180,6 +205,7 @@ int main(void)
         cmocka_unit_test(round_trip),
         cmocka_unit_test(empty_column),
         cmocka_unit_test(streaming),
+        cmocka_unit_test(runs_of_zeros_are_holes),
         cmocka_unit_test(wrong_type_is_refused),
         cmocka_unit_test(damage_is_refused),
         cmocka_unit_test(offsets),
