@@ -19,6 +19,8 @@
 
 /* Rows of a block of A: a multiple of every kernel's mr and nr; 480 rows of 512 bf16 are half of a 1 MB L2. */
 #define FW_JOIN_ROWS 480
+/* Lists of candidates that share a lock: divides FW_JOIN_ROWS; a multiple of every kernel's nr. */
+#define FW_JOIN_LOCKED 96
 
 enum fw_word { FW_WORD_F32, FW_WORD_BF16, FW_WORD_INT8 };
 

@@ -40,14 +40,13 @@ size_t fw_block_score(fw_block *b, const fw_pack *g, size_t panel)
 }
 
 /* The self-join. A task is a block of rows against a run of panels that do not lie before it. Lists are shared by the
- * threads, so each LOCKED of them have a lock, held while thresholds are copied or hits are offered; a panel takes 10^4
+ * threads, so each FW_JOIN_LOCKED of them have a lock, held while thresholds are copied or hits are offered; a panel takes 10^4
  * to 10^5 cycles. Threads at neighbouring tasks share panels, for the caches' sake, and begin at different ones, for the
  * locks'. 100 k rows on two threads: 1.55 times as fast as one thread, so begun 1.8. */
 #define RUN     96 /* panels of a task: 96 x 32 rows; small enough that two threads end together at 10 k rows */
 #define STAGGER 37 /* of the order of RUN / 2, no divisor in common */
-#define LOCKED  96 /* divides FW_JOIN_ROWS; a multiple of every kernel's nr */
 
-_Static_assert(FW_JOIN_ROWS % LOCKED == 0, "a block's lists have their own locks");
+_Static_assert(FW_JOIN_ROWS % FW_JOIN_LOCKED == 0, "a block's lists have their own locks");
 
 typedef struct self_join {
     const fw_pack *p;
@@ -57,9 +56,9 @@ typedef struct self_join {
 
 static void copy_thresholds(self_join *j, size_t first, size_t count, float *out)
 {
-    for (size_t at = 0; at < count; at += LOCKED) {
-        size_t end = count - at < LOCKED ? count : at + LOCKED;
-        pthread_mutex_t *l = &j->lock[(first + at) / LOCKED];
+    for (size_t at = 0; at < count; at += FW_JOIN_LOCKED) {
+        size_t end = count - at < FW_JOIN_LOCKED ? count : at + FW_JOIN_LOCKED;
+        pthread_mutex_t *l = &j->lock[(first + at) / FW_JOIN_LOCKED];
         pthread_mutex_lock(l);
         for (size_t i = at; i < end; i++) out[i] = first + i < j->p->n ? j->c->min[first + i] : INFINITY;
         pthread_mutex_unlock(l);
@@ -69,10 +68,10 @@ static void copy_thresholds(self_join *j, size_t first, size_t count, float *out
 static void offer_rows(self_join *j, const fw_block *b, size_t hits, size_t row0, size_t col0)
 {
     for (size_t h = 0; h < hits;) {
-        const size_t part = fw_hit_row(b, h) / LOCKED;
-        pthread_mutex_t *l = &j->lock[row0 / LOCKED + part];
+        const size_t part = fw_hit_row(b, h) / FW_JOIN_LOCKED;
+        pthread_mutex_t *l = &j->lock[row0 / FW_JOIN_LOCKED + part];
         pthread_mutex_lock(l);
-        for (; h < hits && fw_hit_row(b, h) / LOCKED == part; h++) {
+        for (; h < hits && fw_hit_row(b, h) / FW_JOIN_LOCKED == part; h++) {
             size_t r = row0 + fw_hit_row(b, h), c = col0 + fw_hit_col(b, h);
             if (r < c) fw_cand_offer(j->c, r, b->strip.score[h], (uint32_t)c);
         }
@@ -82,7 +81,7 @@ static void offer_rows(self_join *j, const fw_block *b, size_t hits, size_t row0
 
 static void offer_cols(self_join *j, const fw_block *b, size_t hits, size_t row0, size_t col0)
 {
-    pthread_mutex_t *l = &j->lock[col0 / LOCKED];
+    pthread_mutex_t *l = &j->lock[col0 / FW_JOIN_LOCKED];
     pthread_mutex_lock(l);
     for (size_t h = 0; h < hits; h++) {
         size_t r = row0 + fw_hit_row(b, h), c = col0 + fw_hit_col(b, h);
@@ -115,7 +114,7 @@ static void self_task(self_join *j, fw_block *b, size_t block, size_t first, siz
 int fw_join_self(const fw_pack *p, fw_cand *c, fw_err *e)
 {
     size_t blocks = (p->n + FW_JOIN_ROWS - 1) / FW_JOIN_ROWS, runs = (p->panels + RUN - 1) / RUN;
-    size_t locks = blocks * (FW_JOIN_ROWS / LOCKED);
+    size_t locks = blocks * (FW_JOIN_ROWS / FW_JOIN_LOCKED);
     self_join j = {.p = p, .c = c, .lock = FW_ARRAY(pthread_mutex_t, locks)};
     for (size_t i = 0; i < locks; i++) pthread_mutex_init(&j.lock[i], NULL);
 #pragma omp parallel

@@ -105,20 +105,26 @@ static void every_kernel_finds_the_true_graph(void **state)
     }
 }
 
-/* Rows that all point much the same way lie so close that int8's usual 2 k + 32 candidates certify few of them; as many
- * as a sample needs are kept. */
+/* n rows that all point much the same way: so close that int8's usual 2 k + 32 candidates certify few of them. */
+static uint16_t *a_bundle(size_t n, int dim)
+{
+    uint16_t *h = fw_alloc(n * (size_t)dim, sizeof *h);
+    fw_rng rng = {21};
+    float x[WIDE];
+    for (size_t i = 0; i < n; i++) {
+        for (int c = 0; c < dim; c++) x[c] = (float)fw_rng_normal(&rng) + (c == 0 ? 20.0f : 0);
+        fw_normalise(x, dim);
+        fw_float_to_half(x, h + i * (size_t)dim, (size_t)dim);
+    }
+    return h;
+}
+
+/* As many candidates are kept as a sample needs. */
 static void rows_are_certified_at_once(void **state)
 {
     FW_UNUSED(state);
     enum { N = 12000, DIM = 128 };
-    uint16_t *h = fw_alloc((size_t)N * DIM, sizeof *h);
-    fw_rng rng = {21};
-    for (size_t i = 0; i < N; i++) {
-        float x[DIM];
-        for (int c = 0; c < DIM; c++) x[c] = (float)fw_rng_normal(&rng) + (c == 0 ? 20.0f : 0);
-        fw_normalise(x, DIM);
-        fw_float_to_half(x, h + i * DIM, DIM);
-    }
+    uint16_t *h = a_bundle(N, DIM);
     fw_vectors *v = fw_vectors_wrap(h, N, DIM, NULL);
     for (const char *const *kernel = fw_knn_kernels(); *kernel; kernel++)
         for (int k = 1; k < 10; k += 4) {
@@ -128,6 +134,31 @@ static void rows_are_certified_at_once(void **state)
             for (size_t i = 0; i < N; i += 500) check_row(g, i, v, v, i, NULL, (size_t)k);
             fw_graph_free(g);
         }
+    fw_vectors_free(v);
+    fw_free(h);
+}
+
+/* Where memory holds lists of the usual length, but not of the wanted one, the symmetric join goes with those, and more
+ * rows are redone; where it holds not even these, rows go block by block with lists as long as wanted. */
+static void lists_fit_into_memory(void **state)
+{
+    FW_UNUSED(state);
+    enum { N = 12000, DIM = 128, K = 5 };
+    uint16_t *h = a_bundle(N, DIM);
+    fw_vectors *v = fw_vectors_wrap(h, N, DIM, NULL);
+    for (const char *const *kernel = fw_knn_kernels(); *kernel; kernel++) {
+        const uint32_t usual = fw_search_keep(fw_kernel_find(*kernel), K);
+        const size_t memory[] = {(size_t)4 << 30, N * (fw_list_cap(usual) * sizeof(uint64_t) + 8), 1000};
+        fw_knn_report r[3];
+        fw_graph *g[3];
+        for (int i = 0; i < 3; i++)
+            g[i] = build(v, (fw_knn_opts){.method = "exact", .k = K, .kernel = *kernel, .memory = memory[i]}, &r[i]);
+        same_graph(g[0], g[1]);
+        same_graph(g[0], g[2]);
+        assert_true(r[0].certified > 0.96 * N && r[2].certified > 0.96 * N);
+        if (strstr(*kernel, "int8")) assert_true(r[1].certified < 0.9 * N);
+        for (int i = 0; i < 3; i++) fw_graph_free(g[i]);
+    }
     fw_vectors_free(v);
     fw_free(h);
 }
@@ -534,6 +565,18 @@ static void wrong_options_are_refused(void **state)
     fw_free(h);
 }
 
+/* Of all kernels, also those that this CPU cannot run. */
+static void blocks_fit_every_kernel(void **state)
+{
+    FW_UNUSED(state);
+    const fw_kernel *k;
+    for (size_t i = 0; (k = fw_kernel_at(i)); i++) {
+        assert_int_equal(FW_JOIN_ROWS % k->mr, 0);
+        assert_int_equal(FW_JOIN_LOCKED % k->nr, 0);
+        assert_in_range(k->nr, 1, 64);
+    }
+}
+
 static void select_and_sort_keep_the_largest(void **state)
 {
     FW_UNUSED(state);
@@ -604,10 +647,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_keep_order),
+        cmocka_unit_test(blocks_fit_every_kernel),
         cmocka_unit_test(select_and_sort_keep_the_largest),
         cmocka_unit_test(rank_dots_equal_fw_dot),
         cmocka_unit_test(every_kernel_finds_the_true_graph),
         cmocka_unit_test(rows_are_certified_at_once),
+        cmocka_unit_test(lists_fit_into_memory),
         cmocka_unit_test(memory_threads_and_chunks_do_not_change_it),
         cmocka_unit_test(unusable_rows_take_part_in_nothing),
         cmocka_unit_test(ties_go_to_the_smaller_id),
