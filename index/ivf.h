@@ -23,7 +23,7 @@ void fw_visit_init(fw_visit *v, const fw_search *s, const size_t *first, size_t 
 void fw_visit_free(fw_visit *v);
 /* A task: the probes at pos[0..count-1] (the caller's, kept), who have met nobody yet. */
 void fw_visit_rows(fw_visit *v, const uint32_t *pos, size_t count);
-/* Begin a round of visits, of which each row keeps `keep` candidates. */
+/* Begin a round of visits, of which each row keeps `keep` candidates, no more than fw_visit_init made room for. */
 void fw_visit_keep(fw_visit *v, uint32_t keep);
 /* Row i visits lists near[off[i]] .. near[off[i + 1] - 1], list by list from `begin` on, and keeps the best by score, or
  * those of at least c.min[i] by true similarity (keys of dataset rows), which is set before. */
@@ -65,12 +65,12 @@ typedef struct fw_near {
     const fw_pack *centres;
     fw_block b;
     fw_cand c;
-    uint32_t room; /* keys per row in c */
+    size_t rows, keys; /* that c has room for */
 } fw_near;
 void fw_near_init(fw_near *n, const fw_search *s, const fw_pack *centres);
 void fw_near_free(fw_near *n);
-/* The k nearest lists of the probes at pos[0..count-1], by score, in no order: list j of the i-th goes to
- * out[at[i] + j]. k is at most the number of lists. */
+/* The k nearest lists of the probes at pos[0..count-1], by score, the furthest of them last: list j of the
+ * i-th goes to out[at[i] + j]. k is at most the number of lists. */
 void fw_near_lists(fw_near *n, const uint32_t *pos, size_t count, uint32_t k, const size_t *at, uint32_t *out);
 
 #endif

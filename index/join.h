@@ -259,8 +259,8 @@ typedef struct fw_nearest {
 /* *id: count x k rows of w, in no order, owned by the caller. */
 FW_MUST_USE int fw_search_nearest(const fw_nearest *n, uint32_t **id, fw_err *e);
 /* Parts of a search, for those that go their own ways. The probes at positions pick[0..count-1], FW_JOIN_ROWS at most,
- * against the whole gallery, beginning with the panel of position `begin`; lists 0..count-1 of c are theirs. */
-void fw_search_scan(const fw_search *s, fw_block *b, fw_cand *c, const uint32_t *pick, size_t count, size_t begin);
+ * against the whole gallery; lists 0..count-1 of c are theirs. */
+void fw_search_scan(const fw_search *s, fw_block *b, fw_cand *c, const uint32_t *pick, size_t count);
 /* n keys (gallery positions by score) become keys of true similarity and dataset row; n <= FW_JOIN_KEEP_MAX. */
 void fw_true_keys(const fw_search *s, float *query, size_t p, uint64_t *key, size_t n);
 /* Offer gallery positions begin..end-1 to list 0 of c by their true similarity to probe p: keys of dataset rows. */

@@ -78,8 +78,8 @@ TARGET static inline size_t finish_int8(const fw_strip *s, size_t row, const flo
     return n;
 }
 
-/* When only rows have thresholds: least sums, bias and all, below which no column of the panel makes a hit. With the
- * panel's largest loss, and its largest scale for what must be positive, its smallest for what need not be. */
+/* What bounds the scores of a panel's columns when only rows have thresholds: their largest loss, their largest scale (for
+ * thresholds that only positive sums reach) and their smallest (for the others). */
 typedef struct bounds {
     float loss, large, small;
     bool use;
@@ -99,7 +99,7 @@ TARGET static inline bounds bounds_of(const fw_strip *s)
     return b;
 }
 
-/* For 16 rows. The estimate of 1 / scale is right to 2^-14, twice that and 2 are allowed for it and for rounding. */
+/* For 16 rows: below these sums (as tiles hold them, without the bias) no column makes a hit. The estimate of 1 / scale is right to 2^-14, twice that and 2 are allowed for it and for rounding. */
 TARGET static inline __m512i least_of(const fw_strip *s, size_t row, const bounds *b)
 {
     const __m512 zero = _mm512_setzero_ps(), far = _mm512_set1_ps(1e9f), min = _mm512_loadu_ps(s->row_min + row);

@@ -1,18 +1,17 @@
 /* The graph by inverted lists: each row looks for neighbours in its nearest lists only (join_lists.c). */
 #include "ivf.h"
 
-#include <math.h>
 #include <omp.h>
-#include <string.h>
 
 /* Rows that are answered together: the more, the fuller the blocks that meet a list, and the more rows share a
  * candidate whose true similarity is wanted. 1 M rows, 25,000 lists, seconds of two threads: 82.6 to score and 39.6 to
  * rank by tasks of 2,048, 76.3 and 32.1 by 8,192. Fewer where that would take too much memory: candidates take 28 bytes
- * each, with room to grow and to be ranked, visits (a row and a list) 8. Of all threads: 117 and 268 MB. */
+ * each, with room to grow and to be ranked, visits (a row and a list) 8: 117 and 268 MB of all threads, or more where
+ * there are more than eight. */
 #define TASK         8192
 #define CANDIDATES   ((size_t)1 << 22)
 #define VISITS       ((size_t)1 << 25)
-#define THREAD_LEAST ((size_t)1 << 19) /* candidates of a thread, though they be many */
+#define THREAD_LEAST ((size_t)1 << 19) /* candidates of one thread, however many threads there are */
 
 /* One run of the search. Positions are in list order: rows of one list lie side by side. */
 typedef struct ivf_run {
@@ -71,7 +70,7 @@ static void lists_of_bin(const ivf_run *r, ivf_desk *d, size_t bin)
     fw_free(pos), fw_free(at);
 }
 
-/* The own list is always among those that a row visits. */
+/* The own list is always among those that a row visits, if need be instead of the furthest. */
 static void visit_home(const ivf_run *r, ivf_desk *d, size_t i)
 {
     const uint32_t own = r->home[d->pos[i]];
@@ -133,7 +132,9 @@ static void answer(const ivf_run *r, ivf_desk *d)
 }
 
 /* Rows that were not certified: now all members count whose score, an upper bound, reaches the k-th similarity known so
- * far, and each is judged by its true similarity. */
+ * far, and each is judged by its true similarity. There is such a similarity: a row is open when something was dropped,
+ * so its list was full, which is longer than k. And its lists are the same as before, as every kernel gives a pair one
+ * score; should BLAS not, the answer that is there stays. */
 static void answer_again(const ivf_run *r, ivf_desk *d)
 {
     const fw_search *s = r->s;
@@ -144,23 +145,26 @@ static void answer_again(const ivf_run *r, ivf_desk *d)
     for (size_t i = 0; i < d->count && !fw_stopping(); i++) {
         const uint64_t at = s->off[s->probe_row[d->pos[i]]];
         fw_cand_cut(c, i);
+        if (c->len[i] < s->k) continue;
         fw_key_sort(c->key + i * c->cap, c->len[i]);
-        for (size_t j = 0; j < c->len[i]; j++) {
+        for (size_t j = 0; j < s->k; j++) {
             s->id[at + j] = fw_key_id(c->key[i * c->cap + j]);
             s->sim[at + j] = fw_key_score(c->key[i * c->cap + j]);
         }
     }
 }
 
-/* Where each task of the rows at pos[0..n-1] begins, and n; *tasks: how many. */
+/* Where each task of the rows at pos[0..n-1] begins, and n; *tasks: how many, four for each thread at least, of a block
+ * of rows each. */
 static size_t *share_out(const ivf_run *r, const uint32_t *pos, size_t n, size_t *tasks)
 {
-    const size_t most = VISITS / (size_t)omp_get_max_threads();
+    const size_t threads = (size_t)omp_get_max_threads(), most = VISITS / threads, quarter = n / (4 * threads);
+    const size_t fair = quarter > FW_JOIN_ROWS ? quarter : FW_JOIN_ROWS, rows = fair < r->task ? fair : r->task;
     size_t *start = FW_ARRAY(size_t, n + 1), visits = 0;
     *tasks = 0;
     for (size_t i = 0; i < n; i++) {
         const size_t own = r->plan->probes[r->bin[pos[i]]];
-        if (!*tasks || visits + own > most || i - start[*tasks - 1] == r->task) start[(*tasks)++] = i, visits = 0;
+        if (!*tasks || visits + own > most || i - start[*tasks - 1] == rows) start[(*tasks)++] = i, visits = 0;
         visits += own;
     }
     start[*tasks] = n;
@@ -217,6 +221,7 @@ static void run_init(ivf_run *r, const uint32_t *row, size_t rows, const fw_quan
 static void run_free(ivf_run *r)
 {
     r->s->probe = r->s->gallery = NULL;
+    r->s->probe_row = r->s->gallery_row = NULL;
     fw_pack_free(r->pack), fw_pack_free(r->centres);
     fw_free(r->order), fw_free(r->first), fw_free(r->home), fw_free(r->bin), fw_free(r->open);
 }

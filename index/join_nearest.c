@@ -81,7 +81,7 @@ static void nearest_block(const fw_nearest *n, const fw_search *s, fw_block *b, 
     uint32_t pick[FW_JOIN_ROWS];
     size_t count = n->count - first < FW_JOIN_ROWS ? n->count - first : FW_JOIN_ROWS;
     for (size_t i = 0; i < count; i++) pick[i] = n->pick ? n->pick[first + i] : (uint32_t)(first + i);
-    fw_search_scan(s, b, c, pick, count, 0);
+    fw_search_scan(s, b, c, pick, count);
     for (size_t i = 0; i < count && !fw_stopping(); i++) {
         fw_cand_cut(c, i);
         uint64_t *key = c->key + i * c->cap;

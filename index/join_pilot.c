@@ -64,7 +64,7 @@ static void measure(const fw_search *s, const uint32_t *pick, size_t count, uint
 #pragma omp for schedule(dynamic, 1)
         for (size_t first = 0; first < count; first += BLOCK) {
             const size_t n = count - first < BLOCK ? count - first : BLOCK;
-            fw_search_scan(s, &b, &c, pick + first, n, 0);
+            fw_search_scan(s, &b, &c, pick + first, n);
             for (size_t i = 0; i < n && !fw_stopping(); i++)
                 need[first + i] = need_of(s, &c, b.query, pick[first + i], i);
         }

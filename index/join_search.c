@@ -139,13 +139,12 @@ int fw_search_symmetric(fw_search *s, fw_err *e)
     return rc ? rc : fw_check_stop(e);
 }
 
-void fw_search_scan(const fw_search *s, fw_block *b, fw_cand *c, const uint32_t *pick, size_t count, size_t begin)
+void fw_search_scan(const fw_search *s, fw_block *b, fw_cand *c, const uint32_t *pick, size_t count)
 {
     const size_t panels = s->gallery->panels, nr = (size_t)s->gallery->q->kern->nr;
     fw_block_load(b, s->probe, pick, count);
     fw_cand_reset(c, FW_JOIN_ROWS);
-    for (size_t step = 0, panel = begin / nr; step < panels && !fw_stopping(); step++, panel++) {
-        if (panel >= panels) panel = 0;
+    for (size_t panel = 0; panel < panels && !fw_stopping(); panel++) {
         size_t hits = fw_block_score(b, s->gallery, panel);
         for (size_t h = 0; h < hits; h++) {
             size_t r = fw_hit_row(b, h), col = panel * nr + fw_hit_col(b, h);
@@ -167,7 +166,7 @@ static void search_block(fw_search *s, fw_block *b, fw_cand *c, size_t first, ui
 {
     uint32_t pick[FW_JOIN_ROWS];
     size_t count = take_range(pick, NULL, first, s->probe->n);
-    fw_search_scan(s, b, c, pick, count, 0);
+    fw_search_scan(s, b, c, pick, count);
     for (size_t i = 0; i < count && !fw_stopping(); i++) finish_one(s, c, b->query, first, i, sure);
 }
 

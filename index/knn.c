@@ -220,8 +220,9 @@ static int build_ivf(const fw_vectors *v, const fw_knn_opts *o, const uint32_t *
 
 #define FAISS_BATCH 1024
 
-/* What FAISS found for rows row[first..first+count-1], re-scored: ids of usable rows other than the row itself. */
-static void take_faiss(fw_search *s, const uint32_t *row, size_t count, const int64_t *id, size_t width, uint32_t *got)
+/* What FAISS found for rows row[0..count-1], re-scored: ids of usable rows other than the row itself. */
+static void take_faiss(fw_search *s, const uint8_t *usable, const uint32_t *row, size_t count, const int64_t *id,
+                       size_t width, uint32_t *got)
 {
 #pragma omp parallel
     {
@@ -232,7 +233,8 @@ static void take_faiss(fw_search *s, const uint32_t *row, size_t count, const in
         for (size_t i = 0; i < count; i++) {
             size_t n = 0, take;
             for (size_t j = 0; j < width; j++)
-                if (id[i * width + j] >= 0 && id[i * width + j] != row[i]) good[n++] = (uint32_t)id[i * width + j];
+                if (id[i * width + j] >= 0 && id[i * width + j] != row[i] && usable[id[i * width + j]])
+                    good[n++] = (uint32_t)id[i * width + j];
             fw_rank_dots(s->probe_v, row[i], s->gallery_v, good, n, query, sim);
             for (size_t j = 0; j < n; j++) key[j] = fw_key(sim[j], good[j]);
             fw_key_sort(key, n);
@@ -251,15 +253,17 @@ static int search_faiss(fw_search *s, const fw_vecindex *x, const uint32_t *row,
     size_t dim = (size_t)s->probe_v->dim, width = s->k + 1;
     float *query = FW_ARRAY(float, FAISS_BATCH *dim), *sim = FW_ARRAY(float, FAISS_BATCH *width);
     int64_t *id = FW_ARRAY(int64_t, FAISS_BATCH * width);
+    uint8_t *usable = FW_ARRAY(uint8_t, s->probe_v->n);
     int rc = FW_OK;
+    for (size_t i = 0; i < s->probe_v->n; i++) usable[i] = row_usable(s->probe_v, i);
     for (size_t at = 0; at < rows && !rc; at += FAISS_BATCH) {
         size_t count = rows - at < FAISS_BATCH ? rows - at : FAISS_BATCH;
         for (size_t i = 0; i < count; i++) fw_vectors_get(s->probe_v, row[at + i], query + i * dim);
         rc = fw_vecindex_search(x, query, count, (int)width, id, sim, e);
-        if (!rc) take_faiss(s, row + at, count, id, width, got);
+        if (!rc) take_faiss(s, usable, row + at, count, id, width, got);
         if (!rc) rc = fw_check_stop(e);
     }
-    fw_free(query), fw_free(sim), fw_free(id);
+    fw_free(query), fw_free(sim), fw_free(id), fw_free(usable);
     return rc;
 }
 

@@ -198,7 +198,8 @@ void fw_vecindex_free(fw_vecindex *x)
     fw_free(x);
 }
 
-/* An invalid row is all zeros: its inner product is exactly 0, which it shares with hardly any real row. */
+/* An invalid row is all zeros: its inner product is exactly 0, which it shares with hardly any real row. (In 8 bits a
+ * row is not quite zero; see the header.) */
 static void place(const int64_t *id, const float *sim, int got, int k, int64_t *out_id, float *out_sim)
 {
     int n = 0;

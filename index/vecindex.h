@@ -2,7 +2,8 @@
  *
  * Ids are row numbers, 0.. in the order in which rows were added. Similarity is the inner product (cosine, as rows are
  * unit length). Rows that are invalid are added as they are (all zeros), so that ids stay row numbers; they are never
- * returned by a search (of rows in 8 bits, which do not hold a zero, behind all that are alike at all). The file is FAISS's own: Python's faiss.read_index() reads it.
+ * returned by a search, but for indexes of rows in 8 bits ("SQ8"), which do not hold a zero: there they come with a
+ * similarity near 0, and callers check. The file is FAISS's own: Python's faiss.read_index() reads it.
  *
  * FAISS errors come back as fw_err with FAISS's text. One fw_vecindex may be searched by one thread at a time; FAISS
  * spreads a batch over OpenMP's threads itself.
@@ -17,8 +18,9 @@ typedef struct fw_vecindex fw_vecindex;
 /* The factory string for n rows: "Flat" while that is cheap, from FW_VECINDEX_FLAT rows "PQ<parts>x4fs,Refine(SQfp16)":
  * every row is scored by a code of half a bit per dimension or more, in registers, and the best REFINE times k are
  * ranked anew by the rows as fp16. So a search looks at all rows, and what it returns are cosines. Of more than 4 GiB of
- * them rows are held in 8 bits a dimension ("Refine(SQ8)"), and cosines are right to about .001 (but for what the training rows never showed, which is clipped): 300,000 rows of
- * tests/bench/bench_identify.c, 100 % and 99.8 % of the mates at cosine .68 and .50, as with fp16 and by a full scan.
+ * them rows are held in 8 bits a dimension ("Refine(SQ8)"), and cosines are right to about .001, but for values that the
+ * training rows never showed, which are clipped: 300,000 rows of tests/bench/bench_identify.c, 100 % and 99.8 % of the
+ * mates at cosine .68 and .50, as with fp16 and by a full scan.
  * Product quantization:
  * Jegou, Douze, Schmid 2011; in registers: Andre, Kermarrec, Le Scouarnec, "Quicker ADC", 2019.
  *

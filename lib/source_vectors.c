@@ -236,8 +236,7 @@ static void widen(const vectors *v, const char *raw, double *x)
 
 static int normalise(const vectors *v, const char *raw, float *out, const char *key, fw_err *e)
 {
-    double x[FW_VECTOR_MAX],
-        largest = 0, sum = 0; /* scaled by the largest, so that the squares of tiny or huge values keep their digits */
+    double x[FW_VECTOR_MAX], largest = 0, sum = 0;
     widen(v, raw, x);
     for (int i = 0; i < v->dim; i++) {
         if (!isfinite(x[i]))
@@ -245,7 +244,7 @@ static int normalise(const vectors *v, const char *raw, float *out, const char *
         if (fabs(x[i]) > largest) largest = fabs(x[i]);
     }
     if (largest <= 0) return fw_fail(e, FW_EFAIL, "read '%s': row %s is all zero", v->file.path, key);
-    for (int i = 0; i < v->dim; i++) {
+    for (int i = 0; i < v->dim; i++) { /* by the largest, so that squares of tiny or huge values keep their digits */
         x[i] /= largest;
         sum += x[i] * x[i];
     }

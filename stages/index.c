@@ -32,7 +32,8 @@ static int run_index(fw_task *t, fw_err *e)
 const fw_stage fw_stage_index = {
     .name = "index",
     .summary = "build the FAISS index of all embeddings",
-    .version = 3, /* 2: lists by our own k-means; 3: codes and fp16 rows instead of lists */
+    .version = 3, /* 2: lists by our own k-means; 3: codes and fp16 rows instead of lists. Later: 8 bits above 4 GiB;
+                     * an index with fp16 rows serves as well */
     .scope = FW_SCOPE_WHOLE,
     .outputs = outputs,
     .inputs = inputs,

@@ -204,6 +204,13 @@ static void unusable_rows_take_part_in_nothing(void **state)
     fw_vectors *v = fw_vectors_wrap(h, n, 64, valid);
     for (const char *const *k = fw_knn_kernels(); *k; k++)
         check_self(v, (fw_knn_opts){.method = "exact", .k = 16, .kernel = *k}, usable);
+    /* an index whose codes do not hold a zero returns rows that were added as zeros */
+    fw_graph *g = build(v, (fw_knn_opts){.method = "faiss", .factory = "SQ8", .k = 650}, NULL);
+    for (size_t i = 0; i < n; i++) {
+        assert_true(usable[i] || g->off[i] == g->off[i + 1]);
+        for (uint64_t a = g->off[i]; a < g->off[i + 1]; a++) assert_true(usable[g->id[a]]);
+    }
+    fw_graph_free(g);
     fw_vectors_free(v);
     fw_free(h), fw_free(valid), fw_free(usable);
 }
@@ -565,6 +572,85 @@ static void wrong_options_are_refused(void **state)
     fw_free(h);
 }
 
+/* Every score of `count` rows and all columns of g: score[i * columns + j], by blocks without thresholds. */
+static void all_scores(fw_block *b, const fw_pack *g, size_t columns, float *score)
+{
+    const size_t nr = (size_t)g->q->kern->nr;
+    for (size_t i = 0; i < b->count; i++) b->row_min[i] = -INFINITY;
+    for (size_t panel = 0; panel < g->panels; panel++) {
+        const size_t hits = fw_block_score(b, g, panel);
+        for (size_t h = 0; h < hits; h++)
+            score[fw_hit_row(b, h) * columns + panel * nr + fw_hit_col(b, h)] = b->strip.score[h];
+    }
+}
+
+static float some_threshold(fw_rng *rng, const float *score, size_t columns)
+{
+    const float of_score = score[fw_rng_below(rng, columns)];
+    const float any[] = {-INFINITY, INFINITY, 0, -of_score, of_score, nextafterf(of_score, INFINITY)};
+    return any[fw_rng_below(rng, FW_COUNT(any))];
+}
+
+/* With thresholds a kernel finds what reaches them, no less and no more. */
+static void check_thresholds(const fw_vectors *v, const char *kernel, size_t rows)
+{
+    const size_t columns = v->n;
+    uint32_t *row = fw_iota(columns);
+    float *score = FW_ARRAY(float, rows *columns);
+    fw_rng rng = {7};
+    fw_quant *q = fw_quant_new(v, row, columns, fw_kernel_find(kernel), 1);
+    fw_pack *p = fw_pack_new(v, row, columns, q);
+    fw_block b;
+    fw_pack_meet(p, p);
+    fw_block_init(&b, p);
+    fw_block_load(&b, p, row, rows);
+    all_scores(&b, p, columns, score);
+    for (int round = 0; round < 20; round++) {
+        size_t found = 0, right = 0, wanted = 0;
+        for (size_t i = 0; i < rows; i++) b.row_min[i] = some_threshold(&rng, score + i * columns, columns);
+        for (size_t i = 0; i < rows * columns; i++) wanted += score[i] >= b.row_min[i / columns];
+        for (size_t panel = 0; panel < p->panels; panel++) {
+            const size_t hits = fw_block_score(&b, p, panel);
+            for (size_t h = 0; h < hits; h++, found++) {
+                const size_t i = fw_hit_row(&b, h), j = panel * (size_t)q->kern->nr + fw_hit_col(&b, h);
+                right += i < rows && j < columns && b.strip.score[h] == score[i * columns + j] &&
+                         b.strip.score[h] >= b.row_min[i];
+            }
+        }
+        assert_int_equal(found, wanted);
+        assert_int_equal(right, wanted);
+    }
+    fw_block_free(&b);
+    fw_pack_free(p);
+    fw_quant_free(q);
+    fw_free(row), fw_free(score);
+}
+
+/* Rows of very different lengths, some zero; and of much the same, whose losses are small, in two opposite bundles, so
+ * that there are panels without a positive score. */
+static void kernels_find_what_reaches_thresholds(void **state)
+{
+    FW_UNUSED(state);
+    enum { ROWS = 77, COLUMNS = 301, DIM = 96 };
+    for (int spread = 1; spread < 8; spread += 6) {
+        uint16_t *h = spread == 1 ? a_bundle(COLUMNS, DIM) : people(COLUMNS, DIM, 30, 101);
+        fw_rng rng = {7};
+        for (size_t i = 0; i < COLUMNS; i++) {
+            const float side = spread == 1 && i > COLUMNS / 2 ? -1 : 1;
+            const float scale =
+                spread == 1 || i % 17 ? side * exp2f((float)fw_rng_below(&rng, 8) * (float)spread / 8) : 0;
+            float x[DIM];
+            fw_half_to_float(h + i * DIM, x, DIM);
+            for (int c = 0; c < DIM; c++) x[c] *= scale;
+            fw_float_to_half(x, h + i * DIM, DIM);
+        }
+        fw_vectors *v = fw_vectors_wrap(h, COLUMNS, DIM, NULL);
+        for (const char *const *name = fw_knn_kernels(); *name; name++) check_thresholds(v, *name, ROWS);
+        fw_vectors_free(v);
+        fw_free(h);
+    }
+}
+
 /* Of all kernels, also those that this CPU cannot run. */
 static void blocks_fit_every_kernel(void **state)
 {
@@ -647,6 +733,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keys_keep_order),
+        cmocka_unit_test(kernels_find_what_reaches_thresholds),
         cmocka_unit_test(blocks_fit_every_kernel),
         cmocka_unit_test(select_and_sort_keep_the_largest),
         cmocka_unit_test(rank_dots_equal_fw_dot),
