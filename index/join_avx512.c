@@ -1,7 +1,7 @@
 /* AVX-512 kernels: tiles of 12 rows x 32 columns, 24 accumulators in registers; two loads of B and 12 broadcasts of A
  * feed 24 multiply-adds per word, so the arithmetic units, not the loads, set the pace. The instructions are written in
  * assembly because gcc 12 spills accumulators with the intrinsics. */
-#include "join.h"
+#include "join_int8.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -44,11 +44,22 @@ TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m512 t[RO
                     _mm512_add_ps(_mm512_loadu_ps(s->col_loss + 16 * h), _mm512_set1_ps(s->row_loss[row + r])))
 #define AS_FLOAT(r) t[r][0] = BOUND(_mm512_castsi512_ps(l##r), r, 0), t[r][1] = BOUND(_mm512_castsi512_ps(h##r), r, 1);
 #define TO_FLOAT(r) t[r][0] = BOUND(_mm512_cvtepi32_ps(l##r), r, 0), t[r][1] = BOUND(_mm512_cvtepi32_ps(h##r), r, 1);
+#define KEEP(r)     _mm512_store_si512(&t[r][0], l##r), _mm512_store_si512(&t[r][1], h##r);
 #define COMPARE(r)                                                                                                     \
     {                                                                                                                  \
         __m512 low = _mm512_set1_ps(s->row_min[row + r]);                                                              \
         any |= _mm512_cmp_ps_mask(t[r][0], _mm512_min_ps(low, c0), _CMP_GE_OQ);                                        \
         any |= _mm512_cmp_ps_mask(t[r][1], _mm512_min_ps(low, c1), _CMP_GE_OQ);                                        \
+    }
+
+/* The sums of a tile. */
+#define SUMS(START)                                                                                                    \
+    EACH_ROW(DECLARE)                                                                                                  \
+    EACH_ROW(START)                                                                                                    \
+    for (const uint32_t *a = s->a + row * s->words, *b = s->b, *end = b + COLS * s->words; b < end;                    \
+         b += COLS, a += ROWS) {                                                                                       \
+        __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + 16);                                           \
+        EACH_ROW(STEP)                                                                                                 \
     }
 
 #define STRIP(NAME, START, FINISH)                                                                                     \
@@ -57,13 +68,7 @@ TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m512 t[RO
         size_t hits = 0;                                                                                               \
         const __m512 c0 = _mm512_loadu_ps(s->col_min), c1 = _mm512_loadu_ps(s->col_min + 16);                          \
         for (size_t row = 0; row < s->panels * ROWS; row += ROWS) {                                                    \
-            const uint32_t *a = s->a + row * s->words, *b = s->b, *end = b + COLS * s->words;                          \
-            EACH_ROW(DECLARE)                                                                                          \
-            EACH_ROW(START)                                                                                            \
-            for (; b < end; b += COLS, a += ROWS) {                                                                    \
-                __m512i b0 = _mm512_loadu_si512(b), b1 = _mm512_loadu_si512(b + 16);                                   \
-                EACH_ROW(STEP)                                                                                         \
-            }                                                                                                          \
+            SUMS(START)                                                                                                \
             __m512 t[ROWS][2];                                                                                         \
             unsigned any = 0;                                                                                          \
             EACH_ROW(FINISH)                                                                                           \
@@ -74,7 +79,21 @@ TARGET static size_t emit(const fw_strip *s, size_t first_row, const __m512 t[RO
     }
 
 #define MAC "vpdpbusd"
-STRIP(strip_int8, START_BIAS, TO_FLOAT)
+STRIP(strip_int8_pairs, START_BIAS, TO_FLOAT)
+
+TARGET static size_t strip_int8(const fw_strip *s)
+{
+    const fw_int8_panel p = fw_int8_panel_of(s);
+    size_t hits = 0;
+    if (p.min < INFINITY) return strip_int8_pairs(s);
+    for (size_t row = 0; row < s->panels * ROWS; row += ROWS) {
+        __m512i t[ROWS][2];
+        SUMS(START_ZERO)
+        EACH_ROW(KEEP)
+        hits = fw_int8_hits(s, row, ROWS, (const int32_t *)(const void *)t, &p, hits);
+    }
+    return hits;
+}
 #undef MAC
 #define MAC "vdpbf16ps"
 STRIP(strip_bf16, START_ZERO, AS_FLOAT)

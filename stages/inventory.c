@@ -7,6 +7,13 @@
 #include <string.h>
 #include <sys/stat.h>
 
+/* What removing it would free: holes (lib/column.h) hold nothing. */
+static uint64_t file_bytes(const struct stat *st)
+{
+    const uint64_t size = (uint64_t)st->st_size, held = (uint64_t)st->st_blocks * 512;
+    return held < size ? held : size;
+}
+
 /* A folder's own loop instead of nftw: that one has no argument to count into. */
 uint64_t fw_tree_bytes(const char *path)
 {
@@ -16,7 +23,7 @@ uint64_t fw_tree_bytes(const char *path)
     for (size_t i = 0; i < names.n; i++) {
         char *sub = fw_format("%s/%s", path, names.name[i]);
         struct stat st;
-        if (!lstat(sub, &st)) sum += S_ISDIR(st.st_mode) ? fw_tree_bytes(sub) : (uint64_t)st.st_size;
+        if (!lstat(sub, &st)) sum += S_ISDIR(st.st_mode) ? fw_tree_bytes(sub) : file_bytes(&st);
         fw_free(sub);
     }
     fw_names_free(&names);
