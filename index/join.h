@@ -246,25 +246,27 @@ void fw_rank_run(fw_rank *r, uint64_t *key, size_t room);
 uint32_t *fw_iota(size_t n);
 uint32_t *fw_sample_rows(const uint32_t *row, size_t rows, size_t count, uint64_t seed);
 uint32_t *fw_invert(const uint32_t *list, size_t n, size_t lists, size_t *first);
-/* The nearest as sets: which k rows of w are nearest to each of `count` rows of p. */
+/* The nearest as sets: which k rows of w are nearest to each row of p. */
 typedef struct fw_nearest {
     const fw_vectors *v, *w;
     const uint32_t *row, *wrow; /* dataset row of each position of the packs */
     const fw_pack *p, *g;       /* v's and w's; they have met */
-    const uint32_t *pick;       /* their positions; NULL: all, from 0 on */
-    size_t count;
-    uint32_t k; /* at most w's rows, one less with self */
-    bool self;  /* a row does not find itself */
+    uint32_t k;                 /* at most w's rows, one less with self */
+    bool self;                  /* a row does not find itself */
 } fw_nearest;
-/* *id: count x k rows of w, in no order, owned by the caller. */
+/* *id: p's rows x k rows of w, in no order, owned by the caller. */
 FW_MUST_USE int fw_search_nearest(const fw_nearest *n, uint32_t **id, fw_err *e);
 /* Parts of a search, for those that go their own ways. The probes at positions pick[0..count-1], FW_JOIN_ROWS at most,
  * against the whole gallery; lists 0..count-1 of c are theirs. */
 void fw_search_scan(const fw_search *s, fw_block *b, fw_cand *c, const uint32_t *pick, size_t count);
 /* n keys (gallery positions by score) become keys of true similarity and dataset row; n <= FW_JOIN_KEEP_MAX. */
 void fw_true_keys(const fw_search *s, float *query, size_t p, uint64_t *key, size_t n);
-/* Offer gallery positions begin..end-1 to list 0 of c by their true similarity to probe p: keys of dataset rows. */
-void fw_search_offer_true(const fw_search *s, fw_cand *c, float *query, size_t p, size_t begin, size_t end);
+/* A second look. Hits of the block's rows and a panel, gallery positions begin .. end - 1 of it, get their true similarity and are offered as dataset rows: block row
+ * r is probe pos[pick[r]] and has list pick[r] of c (pick NULL: r). c.min is set before, and b->row_min follows it. */
+void fw_search_verify(const fw_search *s, fw_block *b, fw_cand *c, const uint32_t *pos, const uint32_t *pick,
+                      size_t panel, size_t hits, size_t begin, size_t end);
+/* Put keys of true similarity and dataset row, best first, among the results of probe p. */
+void fw_search_write(const fw_search *s, size_t p, const uint64_t *key, size_t len);
 /* May probe p be answered with gallery position c? */
 static inline bool fw_admissible(const fw_search *s, size_t p, size_t c)
 {

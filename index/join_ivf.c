@@ -143,14 +143,11 @@ static void answer_again(const ivf_run *r, ivf_desk *d)
     for (size_t i = 0; i < d->count; i++) c->min[i] = s->sim[s->off[s->probe_row[d->pos[i]]] + s->k - 1];
     fw_visit_verify(&d->visit, d->off, d->list, r->home[d->pos[0]]);
     for (size_t i = 0; i < d->count && !fw_stopping(); i++) {
-        const uint64_t at = s->off[s->probe_row[d->pos[i]]];
+        uint64_t *key = c->key + i * c->cap;
         fw_cand_cut(c, i);
         if (c->len[i] < s->k) continue;
-        fw_key_sort(c->key + i * c->cap, c->len[i]);
-        for (size_t j = 0; j < s->k; j++) {
-            s->id[at + j] = fw_key_id(c->key[i * c->cap + j]);
-            s->sim[at + j] = fw_key_score(c->key[i * c->cap + j]);
-        }
+        fw_key_sort(key, s->k);
+        fw_search_write(s, d->pos[i], key, s->k);
     }
 }
 

@@ -87,8 +87,7 @@ static int homes(const fw_vectors *v, const uint32_t *row, fw_pack *p, const fw_
     fw_pack *g = fw_pack_new(plan->centre, every, plan->lists, p->q);
     fw_pack_meet(p, g);
     int rc = fw_search_nearest(
-        &(fw_nearest){.v = v, .w = plan->centre, .row = row, .wrow = every, .p = p, .g = g, .count = p->n, .k = 1},
-        home, e);
+        &(fw_nearest){.v = v, .w = plan->centre, .row = row, .wrow = every, .p = p, .g = g, .k = 1}, home, e);
     fw_pack_free(g);
     fw_free(every);
     return rc;

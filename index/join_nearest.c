@@ -44,11 +44,24 @@ static bool finish_set(const fw_search *s, float *query, size_t p, uint64_t *key
 
 /* By the true similarity of everybody: for the few whose lists were too short. */
 
+static void offer_true(const fw_search *s, fw_cand *c, float *query, size_t p, size_t begin, size_t end)
+{
+    uint32_t id[64];
+    float sim[64];
+    while (begin < end) {
+        size_t n = 0;
+        for (; begin < end && n < FW_COUNT(id); begin++)
+            if (fw_admissible(s, p, begin)) id[n++] = s->gallery_row[begin];
+        if (n) fw_rank_dots(s->probe_v, s->probe_row[p], s->gallery_v, id, n, query, sim);
+        for (size_t i = 0; i < n; i++) fw_cand_offer(c, 0, sim[i], id[i]);
+    }
+}
+
 static void set_by_all(const fw_search *s, float *query, size_t p, uint32_t *out)
 {
     fw_cand c;
     fw_cand_init(&c, 1, s->k, 2 * s->k + 8);
-    fw_search_offer_true(s, &c, query, p, 0, s->gallery->n);
+    offer_true(s, &c, query, p, 0, s->gallery->n);
     fw_cand_cut(&c, 0);
     for (size_t i = 0; i < c.len[0]; i++) out[i] = fw_key_id(c.key[i]);
     fw_cand_free(&c);
@@ -79,8 +92,8 @@ static uint32_t keep_for(const fw_kernel *kern, uint32_t k)
 static void nearest_block(const fw_nearest *n, const fw_search *s, fw_block *b, fw_cand *c, size_t first, uint32_t *out)
 {
     uint32_t pick[FW_JOIN_ROWS];
-    size_t count = n->count - first < FW_JOIN_ROWS ? n->count - first : FW_JOIN_ROWS;
-    for (size_t i = 0; i < count; i++) pick[i] = n->pick ? n->pick[first + i] : (uint32_t)(first + i);
+    size_t count = n->p->n - first < FW_JOIN_ROWS ? n->p->n - first : FW_JOIN_ROWS;
+    for (size_t i = 0; i < count; i++) pick[i] = (uint32_t)(first + i);
     fw_search_scan(s, b, c, pick, count);
     for (size_t i = 0; i < count && !fw_stopping(); i++) {
         fw_cand_cut(c, i);
@@ -95,7 +108,7 @@ int fw_search_nearest(const fw_nearest *n, uint32_t **id, fw_err *e)
     s.probe = n->p, s.gallery = n->g;
     s.k = n->k;
     s.keep = keep_for(n->p->q->kern, n->k);
-    uint32_t *out = *id = FW_ARRAY(uint32_t, n->count * n->k);
+    uint32_t *out = *id = FW_ARRAY(uint32_t, n->p->n * n->k);
 #pragma omp parallel
     {
         fw_block b;
@@ -103,7 +116,7 @@ int fw_search_nearest(const fw_nearest *n, uint32_t **id, fw_err *e)
         fw_block_init(&b, s.gallery);
         fw_cand_init(&c, FW_JOIN_ROWS, s.keep, fw_list_cap(s.keep));
 #pragma omp for schedule(dynamic, 1)
-        for (size_t first = 0; first < n->count; first += FW_JOIN_ROWS) nearest_block(n, &s, &b, &c, first, out);
+        for (size_t first = 0; first < n->p->n; first += FW_JOIN_ROWS) nearest_block(n, &s, &b, &c, first, out);
         fw_cand_free(&c);
         fw_block_free(&b);
     }

@@ -211,16 +211,10 @@ int fw_ivf_choose_probes(const fw_vectors *v, const uint32_t *row, fw_pack *all,
     j.own = FW_ARRAY(float, j.n);
     fw_pack *p = fw_pack_new(v, j.row, j.n, all->q);
     fw_pack_meet(p, all);
-    int rc = fw_search_nearest(&(fw_nearest){.v = v,
-                                             .w = v,
-                                             .row = j.row,
-                                             .wrow = row,
-                                             .p = p,
-                                             .g = all,
-                                             .count = j.n,
-                                             .k = (uint32_t)j.depth,
-                                             .self = true},
-                               &j.truth, e);
+    int rc = fw_search_nearest(
+        &(fw_nearest){
+            .v = v, .w = v, .row = j.row, .wrow = row, .p = p, .g = all, .k = (uint32_t)j.depth, .self = true},
+        &j.truth, e);
     if (!rc) {
         rank_homes(&j, v, home_of_row, plan);
         choose(&j, floor, plan);

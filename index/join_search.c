@@ -21,7 +21,7 @@ static uint64_t place_of(const fw_search *s, size_t p)
     return s->off[s->probe_row[p]];
 }
 
-static void write_result(const fw_search *s, size_t p, uint64_t *key, size_t len)
+void fw_search_write(const fw_search *s, size_t p, const uint64_t *key, size_t len)
 {
     uint64_t at = place_of(s, p);
     for (size_t i = 0; i < len; i++) {
@@ -40,19 +40,6 @@ void fw_true_keys(const fw_search *s, float *query, size_t p, uint64_t *key, siz
     while (++i < n);
     fw_rank_dots(s->probe_v, s->probe_row[p], s->gallery_v, id, n, query, sim);
     while (i-- > 0) key[i] = fw_key(sim[i], id[i]);
-}
-
-void fw_search_offer_true(const fw_search *s, fw_cand *c, float *query, size_t p, size_t begin, size_t end)
-{
-    uint32_t id[64];
-    float sim[64];
-    while (begin < end) {
-        size_t n = 0;
-        for (; begin < end && n < FW_COUNT(id); begin++)
-            if (fw_admissible(s, p, begin)) id[n++] = s->gallery_row[begin];
-        if (n) fw_rank_dots(s->probe_v, s->probe_row[p], s->gallery_v, id, n, query, sim);
-        for (size_t i = 0; i < n; i++) fw_cand_offer(c, 0, sim[i], id[i]);
-    }
 }
 
 /* Of key[from..len-1] those that may still be as similar as `least` come first; returns where the others begin. */
@@ -88,7 +75,7 @@ bool fw_finish_write(const fw_search *s, size_t p, uint64_t *key, size_t end, fl
     if (!end) return true;
     if (take < end) fw_key_select(key, end, take);
     fw_key_sort(key, take);
-    write_result(s, p, key, take);
+    fw_search_write(s, p, key, take);
     if (min == -INFINITY) return true;
     return take == s->k && fw_key_score(key[take - 1]) > min;
 }
@@ -195,19 +182,23 @@ static float current_kth(const fw_search *s, size_t p)
     return s->sim[place_of(s, p) + s->k - 1];
 }
 
-/* Hits of one row (h .. end-1) get their true similarity and are offered to list r of c. */
-static void verify_run(const fw_search *s, fw_block *b, fw_cand *c, size_t p, size_t panel, size_t h, size_t end)
+void fw_search_verify(const fw_search *s, fw_block *b, fw_cand *c, const uint32_t *pos, const uint32_t *pick,
+                      size_t panel, size_t hits, size_t begin, size_t end)
 {
+    const size_t nr = (size_t)s->gallery->q->kern->nr;
     uint32_t id[64];
     float sim[64];
-    size_t n = 0, r = fw_hit_row(b, h), nr = (size_t)s->gallery->q->kern->nr;
-    for (; h < end; h++) {
-        size_t col = panel * nr + fw_hit_col(b, h);
-        if (fw_admissible(s, p, col)) id[n++] = s->gallery_row[col];
+    for (size_t h = 0; h < hits;) {
+        const size_t r = fw_hit_row(b, h), list = pick ? pick[r] : r, p = pos[list];
+        size_t n = 0;
+        for (; h < hits && fw_hit_row(b, h) == r; h++) {
+            const size_t col = panel * nr + fw_hit_col(b, h);
+            if (col >= begin && col < end && fw_admissible(s, p, col)) id[n++] = s->gallery_row[col];
+        }
+        if (n) fw_rank_dots(s->probe_v, s->probe_row[p], s->gallery_v, id, n, b->query, sim);
+        for (size_t i = 0; i < n; i++) fw_cand_offer(c, list, sim[i], id[i]);
+        b->row_min[r] = c->min[list];
     }
-    if (n) fw_rank_dots(s->probe_v, s->probe_row[p], s->gallery_v, id, n, b->query, sim);
-    for (size_t i = 0; i < n; i++) fw_cand_offer(c, r, sim[i], id[i]);
-    if (c->min[r] > b->row_min[r]) b->row_min[r] = c->min[r];
 }
 
 /* The candidates now are all pairs whose score, an upper bound, reaches the k-th similarity known so far: none can be
@@ -218,19 +209,13 @@ static void redo_block(fw_search *s, fw_block *b, fw_cand *c, size_t first)
     size_t count = take_range(pick, s->open, first, s->open_count);
     fw_block_load(b, s->probe, pick, count);
     fw_cand_reset(c, FW_JOIN_ROWS);
-    for (size_t i = 0; i < count; i++) b->row_min[i] = current_kth(s, s->open[first + i]);
-    for (size_t panel = 0; panel < s->gallery->panels && !fw_stopping(); panel++) {
-        size_t hits = fw_block_score(b, s->gallery, panel);
-        for (size_t h = 0, end; h < hits; h = end) {
-            size_t r = fw_hit_row(b, h);
-            for (end = h + 1; end < hits && fw_hit_row(b, end) == r;) end++;
-            verify_run(s, b, c, s->open[first + r], panel, h, end);
-        }
-    }
+    for (size_t i = 0; i < count; i++) b->row_min[i] = c->min[i] = current_kth(s, pick[i]);
+    for (size_t panel = 0; panel < s->gallery->panels && !fw_stopping(); panel++)
+        fw_search_verify(s, b, c, pick, NULL, panel, fw_block_score(b, s->gallery, panel), 0, s->gallery->n);
     for (size_t i = 0; i < count && !fw_stopping(); i++) {
         fw_cand_cut(c, i);
         fw_key_sort(c->key + i * c->cap, c->len[i]);
-        write_result(s, s->open[first + i], c->key + i * c->cap, c->len[i]);
+        fw_search_write(s, s->open[first + i], c->key + i * c->cap, c->len[i]);
     }
 }
 

@@ -48,29 +48,9 @@ static void take_scores(fw_visit *v, const uint32_t *pick, size_t hits, size_t p
     }
 }
 
-static void verify_run(fw_visit *v, uint32_t i, const uint32_t *id, size_t n)
-{
-    const fw_search *s = v->s;
-    float sim[64];
-    fw_rank_dots(s->probe_v, s->probe_row[v->pos[i]], s->gallery_v, id, n, v->b.query, sim);
-    for (size_t j = 0; j < n; j++) fw_cand_offer(&v->c, i, sim[j], id[j]);
-}
-
 static void take_verified(fw_visit *v, const uint32_t *pick, size_t hits, size_t panel, size_t begin, size_t end)
 {
-    fw_block *b = &v->b;
-    const size_t nr = (size_t)v->s->gallery->q->kern->nr;
-    for (size_t h = 0; h < hits;) {
-        const size_t i = fw_hit_row(b, h);
-        uint32_t id[64];
-        size_t n = 0;
-        for (; h < hits && fw_hit_row(b, h) == i; h++) {
-            size_t col = panel * nr + fw_hit_col(b, h);
-            if (col >= begin && col < end && col != v->pos[pick[i]]) id[n++] = v->s->gallery_row[col];
-        }
-        if (n) verify_run(v, pick[i], id, n);
-        b->row_min[i] = v->c.min[pick[i]];
-    }
+    fw_search_verify(v->s, &v->b, &v->c, v->pos, pick, panel, hits, begin, end);
 }
 
 /* Rows pick[0..count-1] of the task against the members of one list. */

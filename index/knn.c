@@ -289,7 +289,6 @@ static int take_sample(const fw_search *s, const uint32_t *row, size_t rows, sam
                                              .wrow = row,
                                              .p = p,
                                              .g = g,
-                                             .count = j->n,
                                              .k = (uint32_t)j->depth,
                                              .self = true},
                                &j->truth, e);

@@ -365,7 +365,7 @@ static void nearest_sets_are_the_true_sets(void **state)
     uint16_t *a = people(N, DIM, 40, 51), *b = people(M, DIM, 40, 52);
     for (size_t i = 0; i < M; i += 3) memcpy(b + i * DIM, b + (i / 9 * 9) * DIM, DIM * sizeof *b);
     fw_vectors *v = fw_vectors_wrap(a, N, DIM, NULL), *w = fw_vectors_wrap(b, M, DIM, NULL);
-    uint32_t *row = fw_iota(N), *wrow = fw_iota(M), pick[N / 7];
+    uint32_t *wrow = fw_iota(M), pick[N / 7];
     for (size_t i = 0; i < FW_COUNT(pick); i++) pick[i] = (uint32_t)(i * 7);
     for (const char *const *name = fw_knn_kernels(); *name; name++)
         for (size_t c = 0; c < FW_COUNT(sizes); c++) {
@@ -373,19 +373,17 @@ static void nearest_sets_are_the_true_sets(void **state)
             fw_err e = {0};
             uint32_t *id;
             fw_quant *q = fw_quant_new(w, wrow, M, fw_kernel_find(*name), 1);
-            fw_pack *p = fw_pack_new(v, row, N, q), *g = fw_pack_new(w, wrow, M, q);
+            fw_pack *p = fw_pack_new(v, pick, FW_COUNT(pick), q), *g = fw_pack_new(w, wrow, M, q);
             fw_pack_meet(p, g);
-            fw_nearest n = {.v = v, .w = w, .row = row, .wrow = wrow, .p = p, .g = g, .k = (uint32_t)k};
-            n.pick = pick;
-            n.count = FW_COUNT(pick);
+            fw_nearest n = {.v = v, .w = w, .row = pick, .wrow = wrow, .p = p, .g = g, .k = (uint32_t)k};
             assert_int_equal(fw_search_nearest(&n, &id, &e), FW_OK);
-            for (size_t i = 0; i < n.count; i++) check_set(v, pick[i], w, id + i * k, k);
+            for (size_t i = 0; i < FW_COUNT(pick); i++) check_set(v, pick[i], w, id + i * k, k);
             fw_free(id);
             fw_pack_free(p), fw_pack_free(g);
             fw_quant_free(q);
         }
     fw_vectors_free(v), fw_vectors_free(w);
-    fw_free(a), fw_free(b), fw_free(row), fw_free(wrow);
+    fw_free(a), fw_free(b), fw_free(wrow);
 }
 
 /* A graph by a plan whose rows visit all lists. */
