@@ -43,15 +43,16 @@ SUMS(sums_bf16, _tile_dpbf16ps)
 TARGET static size_t strip_int8(const fw_strip *s)
 {
     const fw_int8_panel p = fw_int8_panel_of(s);
+    const fw_half_panel c[2] = {fw_half_panel_of(s, 0), fw_half_panel_of(s, 1)};
     size_t hits = 0;
     _tile_loadconfig(&fw_tiles_full);
     for (size_t row = 0; row < s->panels * SIDE; row += SIDE) {
         const int32_t *sums = (const int32_t *)(const void *)s->scratch;
         sums_int8(s->a + row * s->words, s->b, s->words, s->scratch);
         if (p.min == INFINITY)
-            hits = fw_int8_hits(s, row, SIDE, sums, &p, hits);
+            hits = fw_int8_hits(s, row, SIDE, sums, &p, c, hits);
         else
-            for (size_t r = 0; r < SIDE; r++) hits = fw_int8_row(s, row + r, sums + r * SIDE, hits);
+            for (size_t r = 0; r < SIDE; r++) hits = fw_int8_row(s, row + r, sums + r * SIDE, c, hits);
     }
     _tile_release();
     return hits;
@@ -59,13 +60,14 @@ TARGET static size_t strip_int8(const fw_strip *s)
 
 TARGET static size_t strip_bf16(const fw_strip *s)
 {
+    const fw_half_panel c[2] = {fw_half_panel_of(s, 0), fw_half_panel_of(s, 1)};
     size_t hits = 0;
     _tile_loadconfig(&fw_tiles_full);
     for (size_t row = 0; row < s->panels * SIDE; row += SIDE) {
         sums_bf16(s->a + row * s->words, s->b, s->words, s->scratch);
         for (size_t r = 0; r < SIDE; r++)
             for (size_t h = 0; h < 2; h++)
-                hits = fw_hits_of(s, row + r, h, _mm512_load_ps(s->scratch + r * SIDE + 16 * h), hits);
+                hits = fw_hits_of(s, row + r, h, _mm512_load_ps(s->scratch + r * SIDE + 16 * h), &c[h], hits);
     }
     _tile_release();
     return hits;

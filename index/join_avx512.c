@@ -84,13 +84,14 @@ STRIP(strip_int8_pairs, START_BIAS, TO_FLOAT)
 TARGET static size_t strip_int8(const fw_strip *s)
 {
     const fw_int8_panel p = fw_int8_panel_of(s);
+    const fw_half_panel c[2] = {fw_half_panel_of(s, 0), fw_half_panel_of(s, 1)};
     size_t hits = 0;
     if (p.min < INFINITY) return strip_int8_pairs(s);
     for (size_t row = 0; row < s->panels * ROWS; row += ROWS) {
         __m512i t[ROWS][2];
         SUMS(START_ZERO)
         EACH_ROW(KEEP)
-        hits = fw_int8_hits(s, row, ROWS, (const int32_t *)(const void *)t, &p, hits);
+        hits = fw_int8_hits(s, row, ROWS, (const int32_t *)(const void *)t, &p, c, hits);
     }
     return hits;
 }

@@ -51,13 +51,25 @@ FW_INT8_TARGET static inline __m512i fw_int8_least(const fw_strip *s, size_t row
     return _mm512_sub_epi32(_mm512_cvtps_epi32(t), _mm512_maskz_loadu_epi32(in, s->bias + row));
 }
 
-/* Scores of a row and columns 16 h .. 16 h + 15, of their sums; writes those that are hits behind the first n. */
-FW_INT8_TARGET static inline size_t fw_hits_of(const fw_strip *s, size_t row, size_t h, __m512 sum, size_t n)
+/* What half a panel's columns (16) have in common for all rows: held in registers, as stores of hits might change them
+ * for all that the compiler knows. */
+typedef struct fw_half_panel {
+    __m512 scale, loss, min;
+} fw_half_panel;
+
+FW_INT8_TARGET static inline fw_half_panel fw_half_panel_of(const fw_strip *s, size_t h)
 {
-    const __m512 scale = _mm512_loadu_ps(s->col_scale + 16 * h), loss = _mm512_loadu_ps(s->col_loss + 16 * h);
-    const __m512 min = _mm512_min_ps(_mm512_set1_ps(s->row_min[row]), _mm512_loadu_ps(s->col_min + 16 * h));
-    const __m512 score = _mm512_fmadd_ps(_mm512_mul_ps(sum, scale), _mm512_set1_ps(s->row_scale[row]),
-                                         _mm512_add_ps(loss, _mm512_set1_ps(s->row_loss[row])));
+    return (fw_half_panel){_mm512_loadu_ps(s->col_scale + 16 * h), _mm512_loadu_ps(s->col_loss + 16 * h),
+                           _mm512_loadu_ps(s->col_min + 16 * h)};
+}
+
+/* Scores of a row and half h of the columns, of their sums; writes those that are hits behind the first n. */
+FW_INT8_TARGET static inline size_t fw_hits_of(const fw_strip *s, size_t row, size_t h, __m512 sum,
+                                               const fw_half_panel *c, size_t n)
+{
+    const __m512 min = _mm512_min_ps(_mm512_set1_ps(s->row_min[row]), c->min);
+    const __m512 score = _mm512_fmadd_ps(_mm512_mul_ps(sum, c->scale), _mm512_set1_ps(s->row_scale[row]),
+                                         _mm512_add_ps(c->loss, _mm512_set1_ps(s->row_loss[row])));
     const __mmask16 hit = _mm512_cmp_ps_mask(score, min, _CMP_GE_OQ);
     if (!hit) return n;
     const __m512i lane = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
@@ -68,16 +80,17 @@ FW_INT8_TARGET static inline size_t fw_hits_of(const fw_strip *s, size_t row, si
 }
 
 /* A row's scores, of its sums without the bias. */
-FW_INT8_TARGET static inline size_t fw_int8_row(const fw_strip *s, size_t row, const int32_t *sums, size_t n)
+FW_INT8_TARGET static inline size_t fw_int8_row(const fw_strip *s, size_t row, const int32_t *sums,
+                                                const fw_half_panel c[2], size_t n)
 {
     const __m512i bias = _mm512_set1_epi32(s->bias[row]);
-    n = fw_hits_of(s, row, 0, _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_load_si512(sums), bias)), n);
-    return fw_hits_of(s, row, 1, _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_load_si512(sums + 16), bias)), n);
+    n = fw_hits_of(s, row, 0, _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_load_si512(sums), bias)), &c[0], n);
+    return fw_hits_of(s, row, 1, _mm512_cvtepi32_ps(_mm512_add_epi32(_mm512_load_si512(sums + 16), bias)), &c[1], n);
 }
 
 /* Rows row .. row + rows - 1, which alone have thresholds; their sums without the bias lie at `sums`, 32 a row. */
 FW_INT8_TARGET static inline size_t fw_int8_hits(const fw_strip *s, size_t row, size_t rows, const int32_t *sums,
-                                                 const fw_int8_panel *p, size_t n)
+                                                 const fw_int8_panel *p, const fw_half_panel c[2], size_t n)
 {
     int32_t least[32];
     for (size_t r = 0; r < rows; r += 16) {
@@ -88,7 +101,7 @@ FW_INT8_TARGET static inline size_t fw_int8_hits(const fw_strip *s, size_t row, 
         const __m512i t = _mm512_set1_epi32(least[r]);
         if (_mm512_cmpge_epi32_mask(_mm512_load_si512(sums), t) |
             _mm512_cmpge_epi32_mask(_mm512_load_si512(sums + 16), t))
-            n = fw_int8_row(s, row + r, sums, n);
+            n = fw_int8_row(s, row + r, sums, c, n);
     }
     return n;
 }
