@@ -61,8 +61,8 @@ static void settle(fw_judge *j)
         fw_judge_compare(j);
         fw_judge_lone(j);
         if (!(j->opt->off & FW_OFF_UNION)) fw_judge_compare_groups(j);
+        fw_judge_weigh(j);
         for (int inner = 0; inner < 5; inner++) {
-            fw_judge_weigh(j);
             fw_judge_fit_genuine(j, 2);
             fw_judge_weigh(j);
             fw_judge_all(j);

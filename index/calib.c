@@ -117,10 +117,53 @@ static void start_values(fw_calib *c)
     for (int k = 0; k < FW_CALIB_KNOTS; k++) c->scale[k] = 1;
 }
 
-static void count_bin(uint32_t *hist, double sim)
+/* Which of `shares` equal shares of -1..1. */
+static size_t share_of(double sim, int shares)
 {
-    int b = (int)((sim + 1) * (FW_CALIB_BINS / 2));
-    hist[b < 0 ? 0 : b >= FW_CALIB_BINS ? FW_CALIB_BINS - 1 : b]++;
+    const int b = (int)((sim + 1) * (shares / 2));
+    return (size_t)(b < 0 ? 0 : b >= shares ? shares - 1 : b);
+}
+
+/* Each block of pairs has its own stream of numbers: any thread count, the same pairs. */
+#define PAIR_BLOCK ((size_t)4096)
+
+/* Similarities of pairs first..first+count-1; 9: not a pair of different labels. Rows of a large dataset lie anywhere in
+ * memory, so those of the next pairs are asked for while a pair is multiplied: 2 M pairs of 200 k rows, LAPS. */
+static void pair_block(const fw_vectors *v, const uint32_t *label, fw_rng rng, size_t count, float *a, float *sim)
+{
+    enum { AHEAD = 4 };
+    uint32_t pair[PAIR_BLOCK + AHEAD][2] = {{0}};
+    float *b = a + v->dim;
+    for (size_t k = 0; k < count; k++)
+        for (int side = 0; side < 2; side++) pair[k][side] = (uint32_t)fw_rng_below(&rng, v->n);
+    for (size_t k = 0; k < count; k++) {
+        const uint32_t i = pair[k][0], j = pair[k][1];
+        for (int side = 0; side < 2; side++) fw_vectors_prefetch(v, pair[k + AHEAD][side]);
+        sim[k] = 9;
+        if (label[i] == label[j] || label[i] == FW_NONE || label[j] == FW_NONE) continue;
+        if (!fw_vectors_valid(v, i) || !fw_vectors_valid(v, j)) continue;
+        fw_vectors_get(v, i, a);
+        fw_vectors_get(v, j, b);
+        sim[k] = fw_dot(a, b, v->dim);
+    }
+}
+
+/* Ascending. Shared out by value first, then every share is sorted by some thread. */
+static void sort_similarities(float *sim, size_t n)
+{
+    enum { SHARES = 4096 };
+    size_t *end = FW_ARRAY(size_t, SHARES + 1);
+    float *out = FW_ARRAY(float, n);
+    for (size_t k = 0; k < n; k++) end[share_of(sim[k], SHARES) + 1]++;
+    for (size_t b = 0; b < SHARES; b++) end[b + 1] += end[b];
+    for (size_t k = n; k-- > 0;) out[--end[share_of(sim[k], SHARES) + 1]] = sim[k]; /* in the end: where it begins */
+#pragma omp parallel for schedule(dynamic, 16)
+    for (size_t b = 0; b < SHARES; b++) {
+        const size_t first = end[b + 1], last = b + 1 < SHARES ? end[b + 2] : n;
+        qsort(out + first, last - first, sizeof *out, by_value);
+    }
+    memcpy(sim, out, n * sizeof *sim);
+    fw_free(out), fw_free(end);
 }
 
 void fw_calib_impostors(fw_calib *c, const fw_vectors *v, const uint32_t *label, size_t pairs, uint64_t seed)
@@ -129,22 +172,14 @@ void fw_calib_impostors(fw_calib *c, const fw_vectors *v, const uint32_t *label,
     if (v->n < 2) return;
     if (v->n < 65536 && pairs > v->n * (v->n - 1) / 2) pairs = v->n * (v->n - 1) / 2;
     float *sim = FW_ARRAY(float, pairs);
-    enum { BLOCK = 4096 }; /* each block has its own stream of numbers: any thread count, the same pairs */
 #pragma omp parallel
     {
-        float *a = FW_ARRAY(float, (size_t)v->dim * 2), *b = a + v->dim;
+        float *a = FW_ARRAY(float, (size_t)v->dim * 2);
 #pragma omp for schedule(dynamic, 4)
-        for (size_t first = 0; first < pairs; first += BLOCK) {
-            fw_rng rng = {.state = seed ^ (first + 1) * 0x9E3779B97F4A7C15u};
-            for (size_t k = first; k < pairs && k < first + BLOCK; k++) {
-                size_t i = fw_rng_below(&rng, v->n), j = fw_rng_below(&rng, v->n);
-                sim[k] = 9;
-                if (label[i] == label[j] || label[i] == FW_NONE || label[j] == FW_NONE) continue;
-                if (!fw_vectors_valid(v, i) || !fw_vectors_valid(v, j)) continue;
-                fw_vectors_get(v, i, a);
-                fw_vectors_get(v, j, b);
-                sim[k] = fw_dot(a, b, v->dim);
-            }
+        for (size_t first = 0; first < pairs; first += PAIR_BLOCK) {
+            const size_t count = pairs - first < PAIR_BLOCK ? pairs - first : PAIR_BLOCK;
+            const fw_rng rng = {.state = seed ^ (first + 1) * 0x9E3779B97F4A7C15u};
+            pair_block(v, label, rng, count, a, sim + first);
         }
         fw_free(a);
     }
@@ -152,9 +187,9 @@ void fw_calib_impostors(fw_calib *c, const fw_vectors *v, const uint32_t *label,
     for (size_t k = 0; k < pairs; k++)
         if (sim[k] < 2) sim[n++] = sim[k];
     c->pairs = n;
-    for (size_t k = 0; k < n; k++) count_bin(c->impostor_hist, sim[k]);
+    for (size_t k = 0; k < n; k++) c->impostor_hist[share_of(sim[k], FW_CALIB_BINS)]++;
     if (n >= 1000) {
-        qsort(sim, n, sizeof *sim, by_value);
+        sort_similarities(sim, n);
         fit_impostors(c, sim, n);
     }
     fw_free(sim);
@@ -237,13 +272,22 @@ static void quality_effect(const fw_calib *c, double rank, double *offset, doubl
     *scale = c->scale[k] + (at - k) * (c->scale[k + 1] - c->scale[k]);
 }
 
-/* atanh(sim) as it would be for a median photo compared to the person's true centre. */
-static double standard(const fw_calib *c, double sim, double n, double rank, double *scale)
+/* What moves a genuine similarity: how many photos are behind the centroid, and the photo's quality. */
+typedef struct terms {
+    double shift, offset, scale;
+} terms;
+
+static terms terms_of(const fw_calib *c, double n, double rank)
 {
-    double offset;
-    quality_effect(c, rank, &offset, scale);
-    double x = atanh(sim) - fw_calib_shift(c, n);
-    return c->mean[0] + (x - offset - c->mean[0]) / *scale;
+    terms t = {.shift = fw_calib_shift(c, n)};
+    quality_effect(c, rank, &t.offset, &t.scale);
+    return t;
+}
+
+/* atanh(sim) as it would be for a median photo compared to the person's true centre. */
+static double standard(const fw_calib *c, const terms *t, double sim)
+{
+    return c->mean[0] + (atanh(sim) - t->shift - t->offset - c->mean[0]) / t->scale;
 }
 
 /* Ratios of fitted densities turn round far out in both tails, where neither fit has data. Past the genuine centre the
@@ -253,23 +297,23 @@ static double bounded(double llr, double most)
     return fmin(fmax(llr, -FW_LLR_MAX), most);
 }
 
-static double photo_llr(const fw_calib *c, double sim, double n, double rank)
+static double photo_llr(const fw_calib *c, const terms *t, double sim)
 {
-    double offset, scale;
-    quality_effect(c, rank, &offset, &scale);
-    double top = clamp_sim(tanh(c->mean[0] + offset + fw_calib_shift(c, n)));
+    double top = clamp_sim(tanh(c->mean[0] + t->offset + t->shift));
     double s = fmin(fmax(clamp_sim(sim), c->q0), fmax(top, c->q0));
-    return log_genuine(c, standard(c, s, n, rank, &scale)) - log(scale) - log_impostor(c, s);
+    return log_genuine(c, standard(c, t, s)) - log(t->scale) - log_impostor(c, s);
 }
 
 double fw_calib_llr_of(const fw_calib *c, double sim, double n, double rank)
 {
-    return bounded(photo_llr(c, sim, n, rank), FW_LLR_MAX);
+    const terms t = terms_of(c, n, rank);
+    return bounded(photo_llr(c, &t, sim), FW_LLR_MAX);
 }
 
 double fw_calib_llr_among(const fw_calib *c, double sim, double n, double rank, double among)
 {
-    return bounded(photo_llr(c, sim, n, rank), FW_LLR_PHOTO + log(among));
+    const terms t = terms_of(c, n, rank);
+    return bounded(photo_llr(c, &t, sim), FW_LLR_PHOTO + log(among));
 }
 
 double fw_calib_llr_centres(const fw_calib *c, double cosine, double na, double nb, double among)
@@ -312,29 +356,47 @@ static void update_parts(fw_calib *c, const moments *m)
     c->sd[1] = fmax(c->sd[1], c->sd[0]);
 }
 
-static double observe(const fw_calib *c, const fw_calib_obs *o, moments *m)
+/* What a step sums up: by component, and by quality knot. */
+typedef struct tally {
+    moments part[FW_CALIB_PARTS], knot[FW_CALIB_KNOTS];
+} tally;
+
+static void add_moments(moments *m, double w, double x)
 {
-    double scale, sim = clamp_sim(o->sim), x = standard(c, sim, o->n, o->quality, &scale);
-    double llr = fw_calib_llr_of(c, sim, o->n, o->quality), r = 1 / (1 + exp(fmin(o->against - llr, 700)));
-    double lg = log_genuine(c, x);
-    for (int k = 0; k < FW_CALIB_PARTS; k++) {
-        double w = r * exp(log(c->weight[k]) + log_normal(x, c->mean[k], c->sd[k]) - lg);
-        m[k].w += w;
-        m[k].x += w * x;
-        m[k].xx += w * x * x;
-    }
-    return r;
+    m->w += w;
+    m->x += w * x;
+    m->xx += w * x * x;
 }
 
-static void add_quality(const fw_calib *c, const fw_calib_obs *o, double r, moments *m)
+static void observe(const fw_calib *c, const fw_calib_obs *o, tally *sum)
 {
+    const double sim = clamp_sim(o->sim);
+    const terms t = terms_of(c, o->n, o->quality);
+    const double llr = bounded(photo_llr(c, &t, sim), FW_LLR_MAX), genuine = 1 / (1 + exp(fmin(o->against - llr, 700)));
+    const double x = standard(c, &t, sim), lg = log_genuine(c, x);
+    for (int k = 0; k < FW_CALIB_PARTS; k++)
+        add_moments(&sum->part[k], genuine * exp(log(c->weight[k]) + log_normal(x, c->mean[k], c->sd[k]) - lg), x);
     if (o->quality < 0) return;
-    int k = (int)(o->quality * FW_CALIB_KNOTS);
-    double x = atanh(clamp_sim(o->sim)) - fw_calib_shift(c, o->n);
-    m += k >= FW_CALIB_KNOTS ? FW_CALIB_KNOTS - 1 : k;
-    m->w += r;
-    m->x += r * x;
-    m->xx += r * x * x;
+    const int k = (int)(o->quality * FW_CALIB_KNOTS);
+    add_moments(&sum->knot[k >= FW_CALIB_KNOTS ? FW_CALIB_KNOTS - 1 : k], genuine, atanh(sim) - t.shift);
+}
+
+static void add_all(moments *sum, const moments *m, size_t n)
+{
+    for (size_t k = 0; k < n; k++) sum[k].w += m[k].w, sum[k].x += m[k].x, sum[k].xx += m[k].xx;
+}
+
+static tally observe_all(const fw_calib *c, const fw_calib_obs *obs, size_t count)
+{
+    tally part[FW_PARTS] = {0}, sum = {0};
+#pragma omp parallel for schedule(dynamic, 1)
+    for (size_t p = 0; p < FW_PARTS; p++)
+        for (size_t i = fw_part(count, p); i < fw_part(count, p + 1); i++) observe(c, &obs[i], &part[p]);
+    for (size_t p = 0; p < FW_PARTS; p++) {
+        add_all(sum.part, part[p].part, FW_CALIB_PARTS);
+        add_all(sum.knot, part[p].knot, FW_CALIB_KNOTS);
+    }
+    return sum;
 }
 
 /* Each fifth's mean and spread against the whole, drawn towards "no effect" as if by 50 further images. */
@@ -360,13 +422,11 @@ void fw_calib_genuine(fw_calib *c, const fw_calib_obs *obs, size_t count, int st
 {
     if (count < 50) return;
     for (int step = 0; step < steps; step++) {
-        moments m[FW_CALIB_PARTS] = {{0}}, q[FW_CALIB_KNOTS] = {{0}};
-        for (size_t i = 0; i < count; i++) /* in order: the same sums on every machine */
-            add_quality(c, &obs[i], observe(c, &obs[i], m), q);
-        update_parts(c, m);
-        update_quality(c, q);
+        const tally sum = observe_all(c, obs, count);
+        update_parts(c, sum.part);
+        update_quality(c, sum.knot);
     }
     c->genuine = count;
     memset(c->own_hist, 0, sizeof c->own_hist);
-    for (size_t i = 0; i < count; i++) count_bin(c->own_hist, obs[i].sim);
+    for (size_t i = 0; i < count; i++) c->own_hist[share_of(obs[i].sim, FW_CALIB_BINS)]++;
 }

@@ -67,9 +67,10 @@ size_t fw_copies_across(const fw_vectors *v, const uint32_t *label, uint32_t *ne
     mark *marks = FW_ARRAY(mark, v->n + 1);
     for (size_t i = 0; i < v->n; i++) {
         next[i] = (uint32_t)i;
-        if (label[i] != FW_NONE && fw_vectors_valid(v, i))
-            marks[n++] = (mark){sum_of(fw_vectors_half(v, i), v->dim), (uint32_t)i};
+        if (label[i] != FW_NONE && fw_vectors_valid(v, i)) marks[n++].row = (uint32_t)i;
     }
+#pragma omp parallel for schedule(static)
+    for (size_t i = 0; i < n; i++) marks[i].sum = sum_of(fw_vectors_half(v, marks[i].row), v->dim);
     qsort(marks, n, sizeof *marks, by_sum);
     for (size_t i = 1, first = 0; i < n; i++) {
         uint32_t before = marks[i - 1].row, row = marks[i].row;

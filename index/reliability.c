@@ -238,40 +238,75 @@ float fw_reliability_weight(float value)
     return (float)(t / (1 - t * t));
 }
 
+enum { B = FW_RELIABILITY_BINS };
+
+/* Means of labels by bin, summed up: B x dim, and how many they are. */
+typedef struct bin_sums {
+    double *sum;
+    size_t people[B];
+} bin_sums;
+
+static void add_label(const fw_reliability *r, const fw_vectors *v, const uint32_t *rows, size_t m, float *own,
+                      bin_sums *out)
+{
+    const size_t dim = (size_t)v->dim;
+    size_t n[B] = {0};
+    float *x = own + B * dim;
+    memset(own, 0, B * dim * sizeof *own);
+    for (size_t k = 0; k < m; k++) {
+        const unsigned b = r->bin[rows[k]];
+        fw_vectors_get(v, rows[k], x);
+        for (size_t d = 0; d < dim; d++) own[b * dim + d] += x[d];
+        n[b]++;
+    }
+    for (size_t b = 0; b < B; b++) {
+        out->people[b] += n[b] > 0;
+        for (size_t d = 0; n[b] && d < dim; d++) out->sum[b * dim + d] += own[b * dim + d] / (double)n[b];
+    }
+}
+
+/* All labels; the caller frees `sum`. */
+static bin_sums sum_labels(const fw_reliability *r, const fw_reliability_in *in)
+{
+    const size_t dim = (size_t)in->v->dim;
+    bin_sums part[FW_PARTS] = {0}, all = {.sum = FW_ARRAY(double, B *dim)};
+    fw_groups g;
+    fw_groups_build(&g, in->v, in->label, in->labels);
+#pragma omp parallel
+    {
+        float *own = FW_ARRAY(float, (B + 1) * dim);
+#pragma omp for schedule(dynamic, 1)
+        for (size_t p = 0; p < FW_PARTS; p++) {
+            part[p].sum = FW_ARRAY(double, B *dim);
+            for (size_t l = fw_part(in->labels, p); l < fw_part(in->labels, p + 1); l++)
+                add_label(r, in->v, g.row + g.off[l], g.off[l + 1] - g.off[l], own, &part[p]);
+        }
+        fw_free(own);
+    }
+    for (size_t p = 0; p < FW_PARTS; p++) {
+        for (size_t b = 0; b < B; b++) all.people[b] += part[p].people[b];
+        for (size_t d = 0; d < B * dim; d++) all.sum[d] += part[p].sum[d];
+        fw_free(part[p].sum);
+    }
+    fw_groups_free(&g);
+    return all;
+}
+
 /* Each label's mean in each bin counts once. A mean over few people is mostly where these people lie: what L
  * independent unit vectors would give by chance, 1 / L, is taken off its squared length (James and Stein's estimator).
  */
 static void find_centres(fw_reliability *r, const fw_reliability_in *in)
 {
-    enum { B = FW_RELIABILITY_BINS };
-    size_t dim = (size_t)in->v->dim, people[B] = {0};
-    double *sum = FW_ARRAY(double, B *dim), length[B] = {0};
-    float *own = FW_ARRAY(float, (B + 1) * dim), *x = own + B * dim;
-    fw_groups g;
-    fw_groups_build(&g, in->v, in->label, in->labels);
-    for (size_t l = 0; l < in->labels; l++) {
-        size_t n[B] = {0};
-        memset(own, 0, B * dim * sizeof *own);
-        for (size_t k = g.off[l]; k < g.off[l + 1]; k++) {
-            unsigned b = r->bin[g.row[k]];
-            fw_vectors_get(in->v, g.row[k], x);
-            for (size_t d = 0; d < dim; d++) own[b * dim + d] += x[d];
-            n[b]++;
-        }
-        for (size_t b = 0; b < B; b++) {
-            people[b] += n[b] > 0;
-            for (size_t d = 0; n[b] && d < dim; d++) sum[b * dim + d] += own[b * dim + d] / (double)n[b];
-        }
-    }
+    const size_t dim = (size_t)in->v->dim;
+    const bin_sums all = sum_labels(r, in);
     for (size_t b = 0; b < B; b++) {
-        double many = (double)people[b];
-        for (size_t d = 0; d < dim; d++) length[b] += sum[b * dim + d] * sum[b * dim + d] / fmax(many * many, 1);
-        double keep = many > 1 && length[b] > 0 ? fmax(1 - 1 / (many * length[b]), 0) : 0;
-        for (size_t d = 0; d < dim; d++) r->centre[b * dim + d] = (float)(keep * sum[b * dim + d] / fmax(many, 1));
+        const double *sum = all.sum + b * dim;
+        double many = (double)all.people[b], length = 0;
+        for (size_t d = 0; d < dim; d++) length += sum[d] * sum[d] / fmax(many * many, 1);
+        double keep = many > 1 && length > 0 ? fmax(1 - 1 / (many * length), 0) : 0;
+        for (size_t d = 0; d < dim; d++) r->centre[b * dim + d] = (float)(keep * sum[d] / fmax(many, 1));
     }
-    fw_groups_free(&g);
-    fw_free(sum);
-    fw_free(own);
+    fw_free(all.sum);
 }
 
 bool fw_reliability_learn(fw_reliability *r, const fw_reliability_in *in)

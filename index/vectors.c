@@ -53,6 +53,12 @@ bool fw_vectors_valid(const fw_vectors *v, size_t row)
     return !v->valid || v->valid[row];
 }
 
+void fw_vectors_prefetch(const fw_vectors *v, size_t row)
+{
+    const uint16_t *x = fw_vectors_half(v, row);
+    for (int d = 0; d < v->dim; d += 32) __builtin_prefetch(x + d); /* 64 bytes */
+}
+
 fw_vectors *fw_vectors_chunks(const uint16_t *const *chunk, const size_t *rows, size_t chunks, int dim,
                               const uint8_t *valid)
 {

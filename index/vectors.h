@@ -27,6 +27,8 @@ void fw_vectors_get(const fw_vectors *v, size_t row, float *out);
 /* Rows first..first+count-1 widened to `out` (count x dim). */
 void fw_vectors_block(const fw_vectors *v, size_t first, size_t count, float *out);
 bool fw_vectors_valid(const fw_vectors *v, size_t row);
+/* A hint that the row will be read soon: rows in no order come from memory one by one otherwise. */
+void fw_vectors_prefetch(const fw_vectors *v, size_t row);
 
 /* One contiguous chunk of n x dim fp16 (for tests and tools). `valid` may be NULL. */
 fw_vectors *fw_vectors_wrap(const uint16_t *half, size_t n, int dim, const uint8_t *valid);

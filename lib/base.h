@@ -91,6 +91,14 @@ uint64_t fw_rng_below(fw_rng *r, uint64_t n);
 double fw_rng_unit(fw_rng *r); /* [0, 1) */
 double fw_rng_normal(fw_rng *r);
 
+/* A sum over many items must not depend on the number of threads: the items are shared out to FW_PARTS parts, each part
+ * is summed in order, and so are the parts. Part i of n items: fw_part(n, i) .. fw_part(n, i + 1) - 1. */
+#define FW_PARTS ((size_t)64)
+static inline size_t fw_part(size_t n, size_t i)
+{
+    return n * i / FW_PARTS;
+}
+
 double fw_now(void);      /* seconds, monotonic */
 double fw_cpu(void);      /* CPU seconds of this process so far */
 size_t fw_peak_rss(void); /* peak resident bytes of this process */
