@@ -194,20 +194,41 @@ static int by_people(const void *x, const void *y)
     return (p->bench_row > q->bench_row) - (p->bench_row < q->bench_row);
 }
 
-/* Identity pairs with a photo pair at `least` or above, each once, with its closest photo pair. */
-static void candidates(const people *t, const people *b, const fw_graph *cross, double least, matches *out)
+/* Pairs of identity `who` with a photo pair at `least` or above, each once, with its closest photo pair. */
+static void candidates_of(const people *t, const people *b, const fw_graph *cross, double least, size_t who,
+                          matches *out)
 {
-    for (size_t i = 0; i < cross->n; i++)
+    const size_t old = out->count;
+    size_t n = old;
+    for (size_t k = t->groups.off[who]; k < t->groups.off[who + 1]; k++) {
+        const uint32_t i = t->groups.row[k];
         for (uint64_t j = cross->off[i]; j < cross->off[i + 1] && cross->sim[j] >= least; j++) {
             fw_reserve(&out->m, &out->cap, out->count + 1, sizeof *out->m);
             out->m[out->count++] =
-                (match){t->of[i], b->of[cross->id[j]], (uint32_t)i, cross->id[j], cross->sim[j], 0, 0, 0, 0};
+                (match){(uint32_t)who, b->of[cross->id[j]], i, cross->id[j], cross->sim[j], 0, 0, 0, 0};
         }
-    size_t n = 0;
-    if (out->count) qsort(out->m, out->count, sizeof *out->m, by_people);
-    for (size_t i = 0; i < out->count; i++)
-        if (!n || out->m[n - 1].who != out->m[i].who || out->m[n - 1].bench != out->m[i].bench) out->m[n++] = out->m[i];
+    }
+    if (out->count > old) qsort(out->m + old, out->count - old, sizeof *out->m, by_people);
+    for (size_t i = old; i < out->count; i++)
+        if (n == old || out->m[n - 1].bench != out->m[i].bench) out->m[n++] = out->m[i];
     out->count = n;
+}
+
+/* Of all identities, in their order. */
+static void candidates(const people *t, const people *b, const fw_graph *cross, double least, matches *out)
+{
+    matches part[FW_PARTS] = {0};
+#pragma omp parallel for schedule(dynamic, 1)
+    for (size_t p = 0; p < FW_PARTS; p++)
+        for (size_t who = fw_part(t->count, p); who < fw_part(t->count, p + 1); who++)
+            candidates_of(t, b, cross, least, who, &part[p]);
+    for (size_t p = 0; p < FW_PARTS; p++) out->cap += part[p].count;
+    out->m = FW_ARRAY(match, out->cap);
+    for (size_t p = 0; p < FW_PARTS; p++) {
+        if (part[p].count) memcpy(out->m + out->count, part[p].m, part[p].count * sizeof *out->m);
+        out->count += part[p].count;
+        fw_free(part[p].m);
+    }
 }
 
 /* Two centroids of one person come closer with every photo, rho f(n)^2 with f(n)^2 = n / (1 + (n-1) rho), up to 1;
@@ -261,32 +282,34 @@ static double at_least(const people *p, size_t photos)
     return (double)n;
 }
 
-static int by_class(const void *x, const void *y)
+/* By falling evidence; of equal ones in the order of people, in which the matches lie. */
+static int by_evidence(const void *x, const void *y)
 {
-    const match *p = x, *q = y;
-    if (p->class != q->class) return p->class < q->class ? -1 : 1;
+    const match *p = *(const match *const *)x, *q = *(const match *const *)y;
     if (p->evidence != q->evidence) return p->evidence > q->evidence ? -1 : 1;
-    return by_people(x, y);
+    return (p > q) - (p < q);
 }
 
 /* False discovery rate of each pair: of the pairs of its class that are at least as alike, the share that chance
  * explains (Benjamini and Hochberg 1995, with the null distribution from the calibration). Made monotone from below. */
 static void rate(const people *t, const people *b, const fw_calib *c, matches *l)
 {
-    if (!l->count) return;
-    qsort(l->m, l->count, sizeof *l->m, by_class);
-    for (size_t first = 0, end; first < l->count; first = end) {
-        int k = l->m[first].class;
+    match **of = FW_ARRAY(match *, l->count);
+    for (int k = 0; k < CLASSES; k++) {
         double pairs = at_least(t, CLASS_FROM[k]) * at_least(b, CLASS_FROM[k]);
         if (k + 1 < CLASSES) pairs -= at_least(t, CLASS_FROM[k + 1]) * at_least(b, CLASS_FROM[k + 1]);
-        for (end = first; end < l->count && l->m[end].class == k; end++) {
-            double fdr = pairs * fw_calib_far(c, (double)l->m[end].evidence) / (double)(end - first + 1);
-            l->m[end].score = (float)(fdr < 1 ? 1 - fdr : 0);
+        size_t n = 0;
+        for (size_t i = 0; i < l->count; i++)
+            if (l->m[i].class == k) of[n++] = &l->m[i];
+        if (n) qsort(of, n, sizeof *of, by_evidence);
+        for (size_t i = 0; i < n; i++) {
+            double fdr = pairs * fw_calib_far(c, (double)of[i]->evidence) / (double)(i + 1);
+            of[i]->score = (float)(fdr < 1 ? 1 - fdr : 0);
         }
-        for (size_t i = end - 1; i-- > first;)
-            if (l->m[i].score < l->m[i + 1].score) l->m[i].score = l->m[i + 1].score;
+        for (size_t i = n; i-- > 1;)
+            if (of[i - 1]->score < of[i]->score) of[i - 1]->score = of[i]->score;
     }
-    qsort(l->m, l->count, sizeof *l->m, by_people);
+    fw_free(of);
 }
 
 static void emit(fw_overlap *o, fw_overlap_row r)
@@ -353,11 +376,16 @@ static void image_candidates(const fw_overlap_side *t, const fw_overlap_side *b,
 {
     size_t nt = t->vectors->n, nb = b->vectors->n, n = 0;
     fw_hash_row *h = FW_ARRAY(fw_hash_row, nt + nb);
+    uint8_t *pictured = FW_ARRAY(uint8_t, nt + nb);
+#pragma omp parallel for schedule(static) /* signatures are long: they come from the disk or at least from memory */
     for (size_t i = 0; i < nt + nb; i++) {
         const fw_signature *s = i < nt ? t->signature(t->context, i) : b->signature(b->context, i - nt);
-        if (s && (s->flags & FW_SIG_HAS_IMAGE) && !(s->flags & FW_SIG_FLAT))
-            h[n++] = (fw_hash_row){{s->phash[0], s->phash[1]}, (uint32_t)i};
+        if (!s || !(s->flags & FW_SIG_HAS_IMAGE) || (s->flags & FW_SIG_FLAT)) continue;
+        pictured[i] = 1;
+        h[i] = (fw_hash_row){{s->phash[0], s->phash[1]}, (uint32_t)i};
     }
+    for (size_t i = 0; i < nt + nb; i++)
+        if (pictured[i]) h[n++] = h[i];
     fw_pairs near = {0};
     fw_hash_pairs(h, n, 10, &near);
     for (size_t i = 0; i < near.count; i++)
@@ -367,7 +395,7 @@ static void image_candidates(const fw_overlap_side *t, const fw_overlap_side *b,
             if ((double)cross->sim[j] >= least) fw_pairs_add(out, (uint32_t)i, (uint32_t)(nt + cross->id[j]));
     fw_pairs_unique(out);
     fw_free(near.pair);
-    fw_free(h);
+    fw_free(h), fw_free(pictured);
 }
 
 static double photo_cosine(const fw_overlap_side *t, const fw_overlap_side *b, size_t row, size_t bench)

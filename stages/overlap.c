@@ -114,8 +114,11 @@ static int compare(fw_task *t, const fw_overlap_side *train, const char *name, u
             f->thresholds, name,
             json_pack("{s:f, s:s}", "value", found->cosine, "found",
                       "least centroid cosine at which the expected share of chance look-alikes stays under the limit"));
-        fw_log(FW_INFO, "overlap with '%s': %zu findings, centroids above cosine %.3f", name, found->count,
-               found->cosine);
+        if (found->cosine > 0)
+            fw_log(FW_INFO, "overlap with '%s': %zu findings, people from cosine %.3f of centroids on", name,
+                   found->count, found->cosine);
+        else
+            fw_log(FW_INFO, "overlap with '%s': %zu findings, none by the centroids of people", name, found->count);
     }
     fw_overlap_free(found);
     fw_graph_free(cross);
