@@ -47,7 +47,10 @@ static float *bends(const fw_conv *p, const fw_conv *s)
         for (size_t i = 0; i < per; i++) ab += (double)a[i] * b[i], aa += (double)a[i] * a[i];
         const double ratio = aa > 0 ? ab / aa : 0;
         double worst = fabs(sb - ratio * pb);
-        for (size_t i = 0; i < per; i++) worst = fmax(worst, fabs(b[i] - ratio * a[i]));
+        for (size_t i = 0; i < per; i++) { /* without fmax: in this loop it is an internal error of gcc 12 for ARM */
+            const double off = fabs(b[i] - ratio * a[i]);
+            worst = off > worst ? off : worst;
+        }
         if (worst > 1e-5 * sqrt(aa)) {
             fw_free(bend);
             return NULL;
