@@ -7,7 +7,7 @@
 #if defined(__aarch64__)
 #include <arm_neon.h>
 
-static size_t emit(const fw_strip *s, size_t first_row, float32x4_t t[ROWS][3], size_t n)
+static size_t emit(const fw_strip *s, size_t first_row, const float32x4_t t[ROWS][3], size_t n)
 {
     for (size_t r = 0; r < ROWS; r++)
         for (size_t h = 0; h < 3; h++) {
@@ -33,17 +33,21 @@ static size_t strip_f32(const fw_strip *s)
     size_t hits = 0;
     for (size_t row = 0; row < s->panels * ROWS; row += ROWS) {
         const float *a = (const float *)s->a + row * s->words, *b = (const float *)s->b, *end = b + COLS * s->words;
-        float32x4_t t[ROWS][3];
-        for (size_t r = 0; r < ROWS; r++) t[r][0] = t[r][1] = t[r][2] = vdupq_n_f32(0);
+        float32x4_t sum[ROWS][3], t[ROWS][3]; /* sum stays in registers, t is what emit reads */
+#pragma GCC unroll 8
+        for (size_t r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = sum[r][2] = vdupq_n_f32(0);
         for (; b < end; b += COLS, a += ROWS) {
-            float32x4_t b0 = vld1q_f32(b), b1 = vld1q_f32(b + 4), b2 = vld1q_f32(b + 8);
+            const float32x4_t b0 = vld1q_f32(b), b1 = vld1q_f32(b + 4), b2 = vld1q_f32(b + 8);
+            const float32x4_t x[2] = {vld1q_f32(a), vld1q_f32(a + 4)}; /* single floats would take 8 registers */
 #pragma GCC unroll 8
             for (size_t r = 0; r < ROWS; r++) {
-                t[r][0] = vfmaq_n_f32(t[r][0], b0, a[r]);
-                t[r][1] = vfmaq_n_f32(t[r][1], b1, a[r]);
-                t[r][2] = vfmaq_n_f32(t[r][2], b2, a[r]);
+                sum[r][0] = vfmaq_n_f32(sum[r][0], b0, x[r / 4][r % 4]);
+                sum[r][1] = vfmaq_n_f32(sum[r][1], b1, x[r / 4][r % 4]);
+                sum[r][2] = vfmaq_n_f32(sum[r][2], b2, x[r / 4][r % 4]);
             }
         }
+#pragma GCC unroll 8
+        for (size_t r = 0; r < ROWS; r++) t[r][0] = sum[r][0], t[r][1] = sum[r][1], t[r][2] = sum[r][2];
         hits = emit(s, row, t, hits);
     }
     return hits;
