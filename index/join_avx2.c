@@ -38,18 +38,20 @@ TARGET static size_t strip_f32(const fw_strip *s)
     size_t hits = 0;
     for (size_t row = 0; row < s->panels * ROWS; row += ROWS) {
         const float *a = (const float *)s->a + row * s->words, *b = (const float *)s->b, *end = b + COLS * s->words;
-        __m256 t[ROWS][2];
+        __m256 sum[ROWS][2], t[ROWS][2]; /* sum stays in registers, t is what emit reads */
 #pragma GCC unroll 6
-        for (size_t r = 0; r < ROWS; r++) t[r][0] = t[r][1] = _mm256_setzero_ps();
+        for (size_t r = 0; r < ROWS; r++) sum[r][0] = sum[r][1] = _mm256_setzero_ps();
         for (; b < end; b += COLS, a += ROWS) {
             __m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
 #pragma GCC unroll 6
             for (size_t r = 0; r < ROWS; r++) {
                 __m256 x = _mm256_broadcast_ss(a + r);
-                t[r][0] = _mm256_fmadd_ps(x, b0, t[r][0]);
-                t[r][1] = _mm256_fmadd_ps(x, b1, t[r][1]);
+                sum[r][0] = _mm256_fmadd_ps(x, b0, sum[r][0]);
+                sum[r][1] = _mm256_fmadd_ps(x, b1, sum[r][1]);
             }
         }
+#pragma GCC unroll 6
+        for (size_t r = 0; r < ROWS; r++) t[r][0] = sum[r][0], t[r][1] = sum[r][1];
         hits = emit(s, row, t, hits);
     }
     return hits;
