@@ -5,6 +5,8 @@
 
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 static float half_to_float_one(uint16_t h)
@@ -42,6 +44,13 @@ __attribute__((target("avx,f16c"))) static size_t widen_f16c(const uint16_t *in,
         _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(const void *)(in + i))));
     return i;
 }
+#elif defined(__aarch64__)
+static size_t widen_neon(const uint16_t *in, float *out, size_t n)
+{
+    size_t i = 0;
+    for (; i + 4 <= n; i += 4) vst1q_f32(out + i, vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(in + i))));
+    return i;
+}
 #endif
 
 void fw_half_to_float(const uint16_t *in, float *out, size_t n)
@@ -49,6 +58,8 @@ void fw_half_to_float(const uint16_t *in, float *out, size_t n)
     size_t i = 0;
 #if defined(__x86_64__)
     if (__builtin_cpu_supports("avx") && __builtin_cpu_supports("f16c")) i = widen_f16c(in, out, n);
+#elif defined(__aarch64__)
+    i = widen_neon(in, out, n);
 #endif
     for (; i < n; i++) out[i] = half_to_float_one(in[i]);
 }
