@@ -1,5 +1,6 @@
 #include "cluster.h"
 #include "joincluster.h"
+#include "relook.h"
 #include "unionfind.h"
 
 #include <math.h>
@@ -175,17 +176,25 @@ static void number(const uint32_t *module, size_t n, int32_t *id, fw_cluster_rep
     fw_free(name);
 }
 
-int fw_cluster_run(const fw_vectors *v, const fw_graph *g, const fw_cluster_opts *o, int32_t *id, fw_cluster_report *r,
-                   fw_err *e)
+/* Of two and more. */
+static size_t count_clusters(const uint32_t *module, size_t n)
 {
-    fw_cluster_report unused;
+    uint32_t *size = FW_ARRAY(uint32_t, n);
+    size_t clusters = 0;
+    for (size_t i = 0; i < n; i++) clusters += ++size[module[i]] == 2;
+    fw_free(size);
+    return clusters;
+}
+
+/* Edges, communities, joining; module[i] < n names row i's cluster. */
+static int look(const fw_vectors *v, const float *weight, const fw_graph *g, const fw_cluster_opts *o, uint32_t *module,
+                fw_cluster_report *r, fw_err *e)
+{
+    fw_net net = fw_cluster_net(g, o->neighbours, o->threshold);
     size_t count;
     int rc = FW_OK;
-    if (!r) r = &unused;
-    memset(r, 0, sizeof *r);
-    fw_net net = fw_cluster_net(g, o->neighbours, o->threshold);
-    uint32_t *module = FW_ARRAY(uint32_t, g->n);
     r->edges = net.off[g->n] / 2;
+    r->threshold = o->threshold, r->join = o->join;
     if (o->method == FW_CLUSTER_COMPONENTS)
         components(&net, module);
     else if (o->method == FW_CLUSTER_WHISPERS)
@@ -194,13 +203,40 @@ int fw_cluster_run(const fw_vectors *v, const fw_graph *g, const fw_cluster_opts
         rc = fw_infomap(&net, o->seed, module, &count, e);
     if (!rc) rc = fw_check_stop(e);
     fw_net_free(&net);
-    if (!rc) {
-        number(module, g->n, id, r);
-        r->communities = r->clusters;
-        fw_cluster_join(v, g, o->candidate, o->join, module);
-        r->clusters = r->alone = r->largest = 0;
-        number(module, g->n, id, r);
-    }
+    if (rc) return rc;
+    r->communities = count_clusters(module, g->n);
+    fw_cluster_join(v, weight, g, o->candidate, o->join, module);
+    return fw_check_stop(e);
+}
+
+static int look_again(const fw_vectors *v, const fw_graph *g, const fw_cluster_opts *o, uint32_t *module,
+                      fw_cluster_report *r, fw_err *e)
+{
+    fw_relook taught;
+    if (!fw_relook_learn(&taught, v, module)) return fw_check_stop(e);
+    fw_calib *c = FW_NEW(fw_calib);
+    fw_cluster_calibrate(c, taught.view, o->seed);
+    fw_cluster_opts again = fw_cluster_defaults(c, fw_vectors_usable(v));
+    again.method = o->method, again.neighbours = o->neighbours, again.seed = o->seed;
+    r->explained = taught.learned.explained;
+    fw_relook_edges(&taught, g, fmin(o->candidate, again.candidate));
+    int rc = fw_check_stop(e);
+    if (!rc) rc = look(taught.view, taught.weight, &taught.edges, &again, module, r, e);
+    fw_relook_free(&taught);
+    fw_free(c);
+    return rc;
+}
+
+int fw_cluster_run(const fw_vectors *v, const fw_graph *g, const fw_cluster_opts *o, int32_t *id, fw_cluster_report *r,
+                   fw_err *e)
+{
+    fw_cluster_report unused;
+    if (!r) r = &unused;
+    memset(r, 0, sizeof *r);
+    uint32_t *module = FW_ARRAY(uint32_t, g->n);
+    int rc = look(v, NULL, g, o, module, r, e);
+    if (!rc && !o->once) rc = look_again(v, g, o, module, r, e);
+    if (!rc) number(module, g->n, id, r);
     fw_free(module);
     return rc;
 }

@@ -69,13 +69,16 @@ static member_table members(const uint32_t *module, size_t n)
     return m;
 }
 
-static void centroid(const fw_vectors *v, const member_table *m, uint32_t module, float *tmp, float *out)
+static void centroid(const fw_vectors *v, const float *weight, const member_table *m, uint32_t module, float *tmp,
+                     float *out)
 {
     uint64_t first = m->off[module], n = m->off[module + 1] - first, take = n < SAMPLE ? n : SAMPLE;
     memset(out, 0, (size_t)v->dim * sizeof *out);
     for (uint64_t i = 0; i < take; i++) {
-        fw_vectors_get(v, m->row[first + i * n / take], tmp);
-        for (int d = 0; d < v->dim; d++) out[d] += tmp[d];
+        const uint32_t row = m->row[first + i * n / take];
+        const float w = weight ? weight[row] : 1;
+        fw_vectors_get(v, row, tmp);
+        for (int d = 0; d < v->dim; d++) out[d] += w * tmp[d];
     }
     fw_normalise(out, v->dim);
 }
@@ -91,7 +94,7 @@ static double needed(double join, double m, double n)
     return join + RISE * (expected - RHO);
 }
 
-static void compare(const fw_vectors *v, double join, const uint32_t *module, list *l)
+static void compare(const fw_vectors *v, const float *weight, double join, const uint32_t *module, list *l)
 {
     member_table m = members(module, v->n);
 #pragma omp parallel
@@ -102,8 +105,8 @@ static void compare(const fw_vectors *v, double join, const uint32_t *module, li
         for (size_t i = 0; i < l->count; i++) {
             cand *c = &l->c[i];
             if (c->margin > UNKNOWN) continue;
-            if (held != c->a) centroid(v, &m, held = c->a, buf, buf + v->dim);
-            centroid(v, &m, c->b, buf, buf + 2 * v->dim);
+            if (held != c->a) centroid(v, weight, &m, held = c->a, buf, buf + v->dim);
+            centroid(v, weight, &m, c->b, buf, buf + 2 * v->dim);
             double na = (double)(m.off[c->a + 1] - m.off[c->a]), nb = (double)(m.off[c->b + 1] - m.off[c->b]);
             c->margin = (float)(fw_dot(buf + v->dim, buf + 2 * v->dim, v->dim) - needed(join, na, nb));
         }
@@ -150,13 +153,14 @@ static void rename_pairs(list *l, fw_uf *uf, const uint8_t *changed)
     unique(l);
 }
 
-void fw_cluster_join(const fw_vectors *v, const fw_graph *g, double candidate, double join, uint32_t *module)
+void fw_cluster_join(const fw_vectors *v, const float *weight, const fw_graph *g, double candidate, double join,
+                     uint32_t *module)
 {
     list l = {0};
     if (join > 1) return;
     collect(g, candidate, module, &l);
     for (int round = 0; round < ROUNDS && !fw_stopping(); round++) {
-        compare(v, join, module, &l);
+        compare(v, weight, join, module, &l);
         fw_uf uf = fw_uf_new(g->n);
         uint8_t *changed = fw_alloc(g->n, 1);
         size_t joined = join_round(&l, g->n, &uf);

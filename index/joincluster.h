@@ -6,7 +6,8 @@
 #include "vectors.h"
 
 /* module[i] < n names row i's cluster; updated. Pairs with a graph edge >= candidate are compared; mutual best pairs
- * whose centroid cosine is >= join become one, until none is left. */
-void fw_cluster_join(const fw_vectors *v, const fw_graph *g, double candidate, double join, uint32_t *module);
+ * whose centroid cosine is >= join become one, until none is left. weight[i]: of row i in a centroid; NULL: all alike. */
+void fw_cluster_join(const fw_vectors *v, const float *weight, const fw_graph *g, double candidate, double join,
+                     uint32_t *module);
 
 #endif

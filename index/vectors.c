@@ -53,6 +53,13 @@ bool fw_vectors_valid(const fw_vectors *v, size_t row)
     return !v->valid || v->valid[row];
 }
 
+size_t fw_vectors_usable(const fw_vectors *v)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < v->n; i++) n += fw_vectors_valid(v, i);
+    return n;
+}
+
 void fw_vectors_prefetch(const fw_vectors *v, size_t row)
 {
     const uint16_t *x = fw_vectors_half(v, row);

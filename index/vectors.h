@@ -27,6 +27,7 @@ void fw_vectors_get(const fw_vectors *v, size_t row, float *out);
 /* Rows first..first+count-1 widened to `out` (count x dim). */
 void fw_vectors_block(const fw_vectors *v, size_t first, size_t count, float *out);
 bool fw_vectors_valid(const fw_vectors *v, size_t row);
+size_t fw_vectors_usable(const fw_vectors *v); /* how many rows are */
 /* A hint that the row will be read soon: rows in no order come from memory one by one otherwise. */
 void fw_vectors_prefetch(const fw_vectors *v, size_t row);
 

@@ -160,7 +160,7 @@ static void joining_finds_what_edges_miss(void **state)
     int32_t id[MOST];
     double p0, r0, p1, r1;
     fw_cluster_opts o = fw_cluster_defaults(&c->calib, c->n);
-    o.threshold = 0.72;
+    o.threshold = 0.72, o.once = true;
     double join = o.join;
     o.join = 2;
     assert_int_equal(fw_cluster_run(c->v, c->g, &o, id, NULL, &e), FW_OK);
@@ -169,6 +169,44 @@ static void joining_finds_what_edges_miss(void **state)
     assert_int_equal(fw_cluster_run(c->v, c->g, &o, id, NULL, &e), FW_OK);
     pair_scores(c, id, &p1, &r1);
     assert_true(r1 > r0 + 0.1 && p1 > 0.99 && r1 > 0.9);
+    crowd_free(c);
+}
+
+/* Every third photo is a hard one: noisier, and drawn towards one direction, whoever it shows. */
+static void harden(crowd *c, float pull, float noise)
+{
+    fw_err e = {0};
+    fw_rng r = {12};
+    float x[PEOPLE_DIM];
+    for (size_t i = 0; i < c->n; i += 3) {
+        fw_half_to_float(c->half + i * PEOPLE_DIM, x, PEOPLE_DIM);
+        for (int d = 0; d < PEOPLE_DIM; d++)
+            x[d] += ((d % 2 ? pull : -pull) + noise * (float)fw_rng_normal(&r)) / sqrtf(PEOPLE_DIM);
+        fw_normalise(x, PEOPLE_DIM);
+        fw_float_to_half(x, c->half + i * PEOPLE_DIM, PEOPLE_DIM);
+    }
+    fw_graph_free(c->g);
+    assert_int_equal(fw_knn_build(c->v, &(fw_knn_opts){.k = 64}, &c->g, NULL, &e), FW_OK);
+    fw_cluster_calibrate(&c->calib, c->v, 1);
+}
+
+static void a_second_look_knows_hard_photos(void **state)
+{
+    (void)state;
+    crowd *c = crowd_new(0.6);
+    fw_err e = {0};
+    int32_t id[MOST];
+    double p[2], r[2];
+    harden(c, 0.5f, 0.8f);
+    fw_cluster_opts o = fw_cluster_defaults(&c->calib, c->n);
+    for (int looks = 1; looks <= 2; looks++) {
+        fw_cluster_report report;
+        o.once = looks == 1;
+        assert_int_equal(fw_cluster_run(c->v, c->g, &o, id, &report, &e), FW_OK);
+        pair_scores(c, id, &p[looks - 1], &r[looks - 1]);
+        assert_true(looks == 1 ? report.explained == 0 : report.explained > 0.1);
+    }
+    assert_true(p[1] > 0.995 && r[1] > r[0] + 0.1);
     crowd_free(c);
 }
 
@@ -234,6 +272,7 @@ int main(void)
         cmocka_unit_test(people_are_found_without_labels),
         cmocka_unit_test(a_lone_photo_is_alone),
         cmocka_unit_test(joining_finds_what_edges_miss),
+        cmocka_unit_test(a_second_look_knows_hard_photos),
         cmocka_unit_test(same_ids_for_any_thread_count),
         cmocka_unit_test(nothing_in_nothing_out),
         cmocka_unit_test(thresholds_rise_with_the_set),

@@ -1,0 +1,134 @@
+#include "relook.h"
+#include "calib.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Photos that teach: beyond so many the answer no longer changes (reliability.c takes no more). Clusters of fewer than
+ * LEAST say little about what is usual for their person. */
+enum { TEACHERS = 65536, LEAST = 3 };
+
+/* How near a photo comes to n others, told as if to endless many: only rho matters for that, here LFW's. What photos
+ * teach hardly depends on it, as it moves all photos of a cluster alike. */
+static const fw_calib USUAL = {.rho = 0.6};
+
+/* atanh of every member's similarity to the rest of its cluster. */
+static void teach_cluster(const fw_vectors *v, const uint32_t *rows, size_t m, float *sum, float *target)
+{
+    const size_t dim = (size_t)v->dim;
+    float *x = sum + dim, *rest = x + dim;
+    const double owed = fw_calib_shift(&USUAL, (double)(m - 1));
+    memset(sum, 0, dim * sizeof *sum);
+    for (size_t k = 0; k < m; k++) {
+        fw_vectors_get(v, rows[k], x);
+        for (size_t d = 0; d < dim; d++) sum[d] += x[d];
+    }
+    for (size_t k = 0; k < m; k++) {
+        fw_vectors_get(v, rows[k], x);
+        for (size_t d = 0; d < dim; d++) rest[d] = sum[d] - x[d];
+        fw_normalise(rest, v->dim);
+        const double cosine = fw_dot(x, rest, v->dim);
+        target[rows[k]] = (float)(atanh(fmin(fmax(cosine, -0.95), 0.95)) - owed);
+    }
+}
+
+/* Clusters are taken evenly, so that about TEACHERS photos teach. */
+static float *teach(const fw_vectors *v, const fw_groups *g)
+{
+    float *target = FW_ARRAY(float, v->n);
+    const size_t every = v->n / TEACHERS + 1;
+    for (size_t i = 0; i < v->n; i++) target[i] = NAN;
+#pragma omp parallel
+    {
+        float *room = FW_ARRAY(float, 3 * (size_t)v->dim);
+#pragma omp for schedule(dynamic, 64)
+        for (size_t c = 0; c < g->labels; c++) {
+            const size_t m = g->off[c + 1] - g->off[c];
+            if (m >= LEAST && c % every == 0) teach_cluster(v, g->row + g->off[c], m, room, target);
+        }
+        fw_free(room);
+    }
+    return target;
+}
+
+bool fw_relook_learn(fw_relook *r, const fw_vectors *v, const uint32_t *module)
+{
+    *r = (fw_relook){0};
+    fw_groups g;
+    fw_groups_build(&g, v, module, v->n);
+    float *target = teach(v, &g);
+    fw_groups_free(&g);
+    const fw_reliability_in in = {.v = v, .label = module, .labels = v->n, .target = target};
+    const bool learned = fw_reliability_learn(&r->learned, &in);
+    fw_free(target);
+    if (!learned) return false;
+    r->view = fw_vectors_centred(v, r->learned.bin, r->learned.centre);
+    r->weight = FW_ARRAY(float, v->n);
+    for (size_t i = 0; i < v->n; i++) r->weight[i] = fw_reliability_weight(r->learned.value[i]);
+    return true;
+}
+
+typedef struct edge {
+    float sim;
+    uint32_t id;
+} edge;
+
+static int by_similarity(const void *x, const void *y)
+{
+    const edge *a = x, *b = y;
+    if (a->sim != b->sim) return a->sim > b->sim ? -1 : 1;
+    return (a->id > b->id) - (a->id < b->id);
+}
+
+/* Edges of row i, `count` of them at `id`. `room`: 2 x dim. */
+static void measure_row(const fw_vectors *v, size_t i, const uint32_t *id, size_t count, float *room, edge *e)
+{
+    enum { AHEAD = 4 };
+    float *x = room, *y = room + v->dim;
+    fw_vectors_get(v, i, x);
+    for (size_t k = 0; k < count && k < AHEAD; k++) fw_vectors_prefetch(v, id[k]);
+    for (size_t k = 0; k < count; k++) {
+        if (k + AHEAD < count) fw_vectors_prefetch(v, id[k + AHEAD]);
+        fw_vectors_get(v, id[k], y);
+        e[k] = (edge){fw_dot(x, y, v->dim), id[k]};
+    }
+    qsort(e, count, sizeof *e, by_similarity);
+}
+
+void fw_relook_edges(fw_relook *r, const fw_graph *g, double least)
+{
+    uint64_t *off = FW_ARRAY(uint64_t, g->n + 1);
+    for (size_t i = 0; i < g->n; i++) {
+        uint64_t end = g->off[i];
+        while (end < g->off[i + 1] && g->sim[end] >= least) end++;
+        off[i + 1] = off[i] + (end - g->off[i]);
+    }
+    uint32_t *id = FW_ARRAY(uint32_t, off[g->n]);
+    float *sim = FW_ARRAY(float, off[g->n]);
+#pragma omp parallel
+    {
+        float *room = FW_ARRAY(float, 2 * (size_t)r->view->dim);
+        edge *e = NULL;
+        size_t cap = 0;
+#pragma omp for schedule(dynamic, 256)
+        for (size_t i = 0; i < g->n; i++) {
+            const size_t count = off[i + 1] - off[i];
+            if (!count || fw_stopping()) continue;
+            fw_reserve(&e, &cap, count, sizeof *e);
+            measure_row(r->view, i, g->id + g->off[i], count, room, e);
+            for (size_t k = 0; k < count; k++) id[off[i] + k] = e[k].id, sim[off[i] + k] = e[k].sim;
+        }
+        fw_free(room), fw_free(e);
+    }
+    r->edges = (fw_graph){g->n, off, id, sim};
+}
+
+void fw_relook_free(fw_relook *r)
+{
+    fw_reliability_free(&r->learned);
+    fw_vectors_free(r->view);
+    fw_free(r->weight);
+    fw_free((void *)r->edges.off), fw_free((void *)r->edges.id), fw_free((void *)r->edges.sim);
+    *r = (fw_relook){0};
+}
