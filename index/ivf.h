@@ -17,6 +17,9 @@ typedef struct fw_visit {
     fw_cand c; /* list i: what row i of the task has met */
     const uint32_t *pos;
     size_t count;
+    /* Kept from task to task: fresh memory for 16 M visits costs as much as sorting them. */
+    uint32_t *row, *end;
+    size_t room;
 } fw_visit;
 /* For tasks of at most `rows` rows that keep at most `keep` candidates each. */
 void fw_visit_init(fw_visit *v, const fw_search *s, const size_t *first, size_t lists, size_t rows, uint32_t keep);

@@ -34,6 +34,7 @@ typedef struct ivf_desk {
     const uint32_t *pos;
     size_t count, *off;
     uint32_t *list;
+    size_t room; /* of list, which is kept from task to task */
 } ivf_desk;
 
 static void desk_init(ivf_desk *d, const ivf_run *r)
@@ -48,7 +49,7 @@ static void desk_init(ivf_desk *d, const ivf_run *r)
 
 static void desk_free(ivf_desk *d)
 {
-    fw_free(d->sure), fw_free(d->off);
+    fw_free(d->sure), fw_free(d->off), fw_free(d->list);
     fw_rank_free(&d->rank);
     fw_near_free(&d->near);
     fw_visit_free(&d->visit);
@@ -84,7 +85,7 @@ static void begin_task(const ivf_run *r, ivf_desk *d, const uint32_t *pos, size_
     d->pos = pos;
     d->count = count;
     for (size_t i = 0; i < count; i++) d->off[i + 1] = d->off[i] + r->plan->probes[r->bin[pos[i]]];
-    d->list = FW_ARRAY(uint32_t, d->off[count]);
+    fw_reserve(&d->list, &d->room, d->off[count], sizeof *d->list);
     for (size_t b = 0; b < FW_IVF_BINS; b++) lists_of_bin(r, d, b);
     for (size_t i = 0; i < count; i++) visit_home(r, d, i);
     fw_visit_rows(&d->visit, pos, count);
@@ -189,7 +190,6 @@ static int pass(const ivf_run *r, const uint32_t *pos, size_t n, give_answer *gi
             if (fw_stopping()) continue;
             begin_task(r, &d, pos + start[t], start[t + 1] - start[t]);
             if (!fw_stopping()) give(r, &d);
-            fw_free(d.list);
         }
         desk_free(&d);
     }

@@ -10,13 +10,14 @@
  *
  * Recall needs no search: a true neighbour is found if and only if its home is among the lists looked into. */
 #include "ivf.h"
+#include "person.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Rows whose true neighbours are computed: half to choose, half to report. */
-#define JUDGES 4000
+#define JUDGES 8000
 #define DEPTH  10
 /* Nobody looks into fewer lists: the neighbours behind the tenth are wanted too, though no floor is set for them. */
 #define LEAST 16
@@ -29,23 +30,60 @@ typedef struct judges {
     float *own;            /* similarity to the nearest centre */
 } judges;
 
+/* Judges that meet the centres together, CENTRES at a time: each centre is read and widened once for all of them. 8,000
+ * judges of 10 M rows one by one read 250,000 centres 8,000 times: 2 TB. */
+enum { BLOCK = 32, CENTRES = 256 };
+
+typedef struct desk {
+    float *query, *centre, *sim; /* BLOCK x dim, CENTRES x dim, BLOCK x CENTRES */
+    uint64_t home[BLOCK][DEPTH]; /* key of the list where the neighbour is at home */
+} desk;
+
+/* Similarities of judges to their own list and to those of their true neighbours. */
+static void meet_homes(judges *j, const uint32_t *home_of_row, const fw_ivf_plan *plan, size_t first, size_t n, desk *d)
+{
+    const int dim = plan->centre->dim;
+    for (size_t i = 0; i < n; i++) {
+        uint32_t list[DEPTH + 1] = {home_of_row[j->row[first + i]]};
+        for (size_t t = 0; t < j->depth; t++) list[t + 1] = home_of_row[j->truth[(first + i) * j->depth + t]];
+        for (size_t t = 0; t <= j->depth; t++) fw_vectors_get(plan->centre, list[t], d->centre + t * (size_t)dim);
+        fw_products(d->query + i * (size_t)dim, 1, d->centre, j->depth + 1, dim, d->sim);
+        j->own[first + i] = d->sim[0];
+        for (size_t t = 0; t < j->depth; t++) d->home[i][t] = fw_key(d->sim[t + 1], list[t + 1]);
+    }
+}
+
+/* Centres from..from+count-1 that are nearer than those lists. */
+static void meet_centres(judges *j, const fw_ivf_plan *plan, size_t first, size_t n, size_t from, size_t count, desk *d)
+{
+    fw_vectors_block(plan->centre, from, count, d->centre);
+    fw_products(d->query, n, d->centre, count, plan->centre->dim, d->sim);
+    for (size_t i = 0; i < n; i++) {
+        uint64_t key[CENTRES];
+        for (size_t l = 0; l < count; l++) key[l] = fw_key(d->sim[i * count + l], (uint32_t)(from + l));
+        for (size_t t = 0; t < j->depth; t++) {
+            uint32_t nearer = 0;
+            for (size_t l = 0; l < count; l++) nearer += key[l] > d->home[i][t];
+            j->rank[(first + i) * j->depth + t] += nearer;
+        }
+    }
+}
+
 static void rank_homes(judges *j, const fw_vectors *v, const uint32_t *home_of_row, const fw_ivf_plan *plan)
 {
+    const size_t dim = (size_t)v->dim, lists = plan->lists;
 #pragma omp parallel
     {
-        float *query = FW_ARRAY(float, 2 * (size_t)v->dim), *sim = FW_ARRAY(float, plan->lists);
-        uint64_t *key = FW_ARRAY(uint64_t, plan->lists);
-        uint32_t *every = fw_iota(plan->lists);
-#pragma omp for schedule(dynamic, 8)
-        for (size_t i = 0; i < j->n; i++) {
-            if (fw_stopping()) continue;
-            fw_rank_dots(v, j->row[i], plan->centre, every, plan->lists, query, sim);
-            for (size_t l = 0; l < plan->lists; l++) key[l] = fw_key(sim[l], (uint32_t)l);
-            for (size_t d = i * j->depth; d < (i + 1) * j->depth; d++)
-                for (size_t l = 0; l < plan->lists; l++) j->rank[d] += key[l] > key[home_of_row[j->truth[d]]];
-            j->own[i] = sim[home_of_row[j->row[i]]];
+        desk d = {FW_ARRAY(float, BLOCK *dim), FW_ARRAY(float, CENTRES *dim), FW_ARRAY(float, BLOCK *CENTRES), {{0}}};
+#pragma omp for schedule(dynamic, 1)
+        for (size_t first = 0; first < j->n; first += BLOCK) {
+            const size_t n = j->n - first < BLOCK ? j->n - first : BLOCK;
+            for (size_t i = 0; i < n; i++) fw_vectors_get(v, j->row[first + i], d.query + i * dim);
+            meet_homes(j, home_of_row, plan, first, n, &d);
+            for (size_t from = 0; from < lists && !fw_stopping(); from += CENTRES)
+                meet_centres(j, plan, first, n, from, lists - from < CENTRES ? lists - from : CENTRES, &d);
         }
-        fw_free(query), fw_free(sim), fw_free(key), fw_free(every);
+        fw_free(d.query), fw_free(d.centre), fw_free(d.sim);
     }
 }
 
@@ -141,7 +179,8 @@ static double recall_of(const judges *j, const fw_ivf_plan *plan, size_t from, s
     return n > 0 ? sum / n : 1;
 }
 
-/* The floor and a standard error above it, so that the other half mostly agrees. */
+/* The floor and two standard errors above it: the other half, of the same error, then agrees in nine of ten graphs. (One
+ * error of half as many judges, 1 M rows of two seeds: .9918 and .9882 reported.) */
 static void choose(const judges *j, double floor, fw_ivf_plan *plan)
 {
     size_t half = j->n / 2;
@@ -152,7 +191,7 @@ static void choose(const judges *j, double floor, fw_ivf_plan *plan)
     count_found(t, j, plan, half);
     spend(t, floor * all, plan);
     recall_of(j, plan, 0, half, &error);
-    spend(t, fmin(floor + error, 1) * all, plan);
+    spend(t, fmin(floor + 2 * error, 1) * all, plan);
     plan->sampled = j->n - half;
     plan->recall10 = recall_of(j, plan, half, j->n, &error);
     fw_free(t);

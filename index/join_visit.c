@@ -9,10 +9,12 @@ void fw_visit_init(fw_visit *v, const fw_search *s, const size_t *first, size_t 
     fw_block_init(&v->b, s->gallery);
     fw_rows_init(&v->rows, s->probe, rows);
     fw_cand_init(&v->c, rows, keep, fw_list_cap(keep));
+    v->end = FW_ARRAY(uint32_t, lists + 1);
 }
 
 void fw_visit_free(fw_visit *v)
 {
+    fw_free(v->row), fw_free(v->end);
     fw_cand_free(&v->c);
     fw_rows_free(&v->rows);
     fw_block_free(&v->b);
@@ -65,32 +67,28 @@ static void meet_list(fw_visit *v, const uint32_t *pick, size_t count, size_t li
         take(v, pick, fw_block_score(b, v->s->gallery, panel), panel, begin, end);
 }
 
-/* The task's rows by the list that they visit: row[start[l]] .. row[start[l + 1] - 1] visit list l. */
-static uint32_t *by_list(const fw_visit *v, const size_t *off, const uint32_t *near, size_t *start)
+/* The task's rows by the list that they visit: v->row[v->end[l - 1]] .. v->row[v->end[l] - 1] visit list l. */
+static void by_list(fw_visit *v, const size_t *off, const uint32_t *near)
 {
-    uint32_t *row = FW_ARRAY(uint32_t, off[v->count] - off[0]);
-    size_t *next = FW_ARRAY(size_t, v->lists);
-    for (size_t k = off[0]; k < off[v->count]; k++) start[near[k] + 1]++;
-    for (size_t l = 0; l < v->lists; l++) start[l + 1] += start[l];
-    memcpy(next, start, v->lists * sizeof *next);
-    for (size_t i = 0; i < v->count; i++)
-        for (size_t k = off[i]; k < off[i + 1]; k++) row[next[near[k]]++] = (uint32_t)i;
-    fw_free(next);
-    return row;
+    uint32_t *end = v->end;
+    memset(end, 0, (v->lists + 1) * sizeof *end);
+    fw_reserve(&v->row, &v->room, off[v->count] - off[0], sizeof *v->row);
+    for (size_t k = off[0]; k < off[v->count]; k++) end[near[k] + 1]++;
+    for (size_t l = 0; l < v->lists; l++) end[l + 1] += end[l];
+    for (size_t i = 0; i < v->count; i++) /* end[l] is where list l begins, and moves on */
+        for (size_t k = off[i]; k < off[i + 1]; k++) v->row[end[near[k]]++] = (uint32_t)i;
 }
 
 static void meet_lists(fw_visit *v, const size_t *off, const uint32_t *near, size_t first, take_hits *take)
 {
-    size_t *start = FW_ARRAY(size_t, v->lists + 1);
-    uint32_t *row = by_list(v, off, near, start);
+    by_list(v, off, near);
     for (size_t step = 0; step < v->lists && !fw_stopping(); step++) {
-        const size_t l = (first + step) % v->lists;
-        for (size_t at = start[l], n; at < start[l + 1]; at += n) {
-            n = start[l + 1] - at < FW_JOIN_ROWS ? start[l + 1] - at : FW_JOIN_ROWS;
-            meet_list(v, row + at, n, l, take);
+        const size_t l = (first + step) % v->lists, end = v->end[l];
+        for (size_t at = l ? v->end[l - 1] : 0, n; at < end; at += n) {
+            n = end - at < FW_JOIN_ROWS ? end - at : FW_JOIN_ROWS;
+            meet_list(v, v->row + at, n, l, take);
         }
     }
-    fw_free(row), fw_free(start);
 }
 
 void fw_visit_score(fw_visit *v, const size_t *off, const uint32_t *near, size_t begin)
