@@ -128,7 +128,7 @@ static size_t share_of(double sim, int shares)
 #define PAIR_BLOCK ((size_t)4096)
 
 /* Similarities of pairs first..first+count-1; 9: not a pair of different labels. Rows of a large dataset lie anywhere in
- * memory, so those of the next pairs are asked for while a pair is multiplied: 2 M pairs of 200 k rows, LAPS. */
+ * memory, so those of the next pairs are asked for while a pair is multiplied. */
 static void pair_block(const fw_vectors *v, const uint32_t *label, fw_rng rng, size_t count, float *a, float *sim)
 {
     enum { AHEAD = 4 };

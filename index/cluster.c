@@ -213,14 +213,18 @@ static int look_again(const fw_vectors *v, const fw_graph *g, const fw_cluster_o
                       fw_cluster_report *r, fw_err *e)
 {
     fw_relook taught;
-    if (!fw_relook_learn(&taught, v, module)) return fw_check_stop(e);
+    FW_TRY(fw_check_stop(e));
+    if (!fw_relook_learn(&taught, v, module)) return FW_OK;
     fw_calib *c = FW_NEW(fw_calib);
     fw_cluster_calibrate(c, taught.view, o->seed);
     fw_cluster_opts again = fw_cluster_defaults(c, fw_vectors_usable(v));
     again.method = o->method, again.neighbours = o->neighbours, again.seed = o->seed;
+    if (o->join > 1) again.join = o->join;
+    r->looks = 2;
     r->explained = taught.learned.explained;
-    fw_relook_edges(&taught, g, fmin(o->candidate, again.candidate));
     int rc = fw_check_stop(e);
+    if (!rc) fw_relook_edges(&taught, g, fmin(o->candidate, again.candidate));
+    if (!rc) rc = fw_check_stop(e);
     if (!rc) rc = look(taught.view, taught.weight, &taught.edges, &again, module, r, e);
     fw_relook_free(&taught);
     fw_free(c);
@@ -232,7 +236,7 @@ int fw_cluster_run(const fw_vectors *v, const fw_graph *g, const fw_cluster_opts
 {
     fw_cluster_report unused;
     if (!r) r = &unused;
-    memset(r, 0, sizeof *r);
+    *r = (fw_cluster_report){.looks = 1};
     uint32_t *module = FW_ARRAY(uint32_t, g->n);
     int rc = look(v, NULL, g, o, module, r, e);
     if (!rc && !o->once) rc = look_again(v, g, o, module, r, e);

@@ -18,8 +18,9 @@
  * Thresholds come from the calibration. A face that is compared with n others meets n * FAR(t) unrelated ones above t,
  * so the similarity that chance likeness reaches grows slowly with the set; fw_cluster_defaults fixes that number.
  *
- * Time is linear in edges, the same ids for any thread count. Memory: 16 bytes per kept edge, in the second look 24, and
- * about 80 per row; centroids are computed when two clusters are compared, never stored.
+ * Time is linear in edges, the same ids for any thread count. Memory: 32 bytes per kept edge at most, in the second look
+ * 8 more for every edge that could make two clusters be compared, and about 80 per row; centroids are computed when two
+ * clusters are compared, never stored.
  */
 #ifndef FW_CLUSTER_H
 #define FW_CLUSTER_H
@@ -32,11 +33,12 @@ enum fw_cluster_method { FW_CLUSTER_INFOMAP, FW_CLUSTER_WHISPERS, FW_CLUSTER_COM
 
 typedef struct fw_cluster_opts {
     enum fw_cluster_method method;
-    int neighbours;   /* of each row that may become edges */
+    int neighbours; /* of each row that may become edges */
+    /* thresholds of the first look; the second one finds its own */
     double threshold; /* least similarity of an edge */
-    double join;      /* least cosine of two centroids that are joined; above 1: no joining */
+    double join;      /* least cosine of two centroids that are joined; above 1: no joining in either look */
     double candidate; /* least similarity of an edge that makes two clusters be compared */
-    bool once;        /* no second look, which finds its own thresholds */
+    bool once;        /* no second look */
     uint64_t seed;
 } fw_cluster_opts;
 
@@ -46,7 +48,8 @@ typedef struct fw_cluster_report {
     size_t communities;     /* clusters of two and more before joining */
     size_t largest;
     double threshold, join; /* of the last look */
-    double explained;       /* how much of photos' nearness to their person could be foretold; 0: one look only */
+    int looks;              /* 1: or too few photos stand in clusters to learn from */
+    double explained;       /* share of what makes photos near to their person that could be foretold, 0..1 */
 } fw_cluster_report;
 
 /* Method infomap and thresholds for a set of `rows` usable rows. */

@@ -21,7 +21,7 @@ typedef struct fw_visit {
     uint32_t *row, *end;
     size_t room;
 } fw_visit;
-/* For tasks of at most `rows` rows that keep at most `keep` candidates each. */
+/* For tasks of at most `rows` rows that keep at most `keep` candidates each, and make fewer than 2^32 visits. */
 void fw_visit_init(fw_visit *v, const fw_search *s, const size_t *first, size_t lists, size_t rows, uint32_t keep);
 void fw_visit_free(fw_visit *v);
 /* A task: the probes at pos[0..count-1] (the caller's, kept), who have met nobody yet. */
@@ -32,6 +32,15 @@ void fw_visit_keep(fw_visit *v, uint32_t keep);
  * those of at least c.min[i] by true similarity (keys of dataset rows), which is set before. */
 void fw_visit_score(fw_visit *v, const size_t *off, const uint32_t *near, size_t begin);
 void fw_visit_verify(fw_visit *v, const size_t *off, const uint32_t *near, size_t begin);
+
+/* Room for exactly `need` numbers; what was in it is lost. */
+static inline void fw_ivf_room(uint32_t **p, size_t *room, size_t need)
+{
+    if (need <= *room) return;
+    fw_free(*p);
+    *p = FW_ARRAY(uint32_t, need);
+    *room = need;
+}
 
 /* A list's rows are those whose nearest centre it is. Lists that lie near each other have numbers near each other. */
 #define FW_IVF_BINS 8
@@ -54,7 +63,8 @@ FW_MUST_USE int fw_ivf_centres(const fw_vectors *v, const uint32_t *row, size_t 
 /* Part of making a plan, after lists and homes (join_probes.c); `all` packs the rows `row`. */
 FW_MUST_USE int fw_ivf_choose_probes(const fw_vectors *v, const uint32_t *row, fw_pack *all, uint64_t seed,
                                      double floor, fw_ivf_plan *plan, fw_err *e);
-/* Make lists for the `rows` usable rows and find how many of them must be looked into for a recall@10 of `floor`. */
+/* Make lists for the `rows` usable rows and find how many of them must be looked into for a recall@10 of `floor`, by two
+ * standard errors of the half of the sample that chooses. */
 FW_MUST_USE int fw_ivf_plan_make(const fw_vectors *v, const uint32_t *row, size_t rows, const fw_quant *q,
                                  uint64_t seed, double floor, fw_ivf_plan *plan, fw_err *e);
 void fw_ivf_plan_free(fw_ivf_plan *plan);

@@ -85,7 +85,7 @@ static void begin_task(const ivf_run *r, ivf_desk *d, const uint32_t *pos, size_
     d->pos = pos;
     d->count = count;
     for (size_t i = 0; i < count; i++) d->off[i + 1] = d->off[i] + r->plan->probes[r->bin[pos[i]]];
-    fw_reserve(&d->list, &d->room, d->off[count], sizeof *d->list);
+    fw_ivf_room(&d->list, &d->room, d->off[count]);
     for (size_t b = 0; b < FW_IVF_BINS; b++) lists_of_bin(r, d, b);
     for (size_t i = 0; i < count; i++) visit_home(r, d, i);
     fw_visit_rows(&d->visit, pos, count);

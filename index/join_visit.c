@@ -72,7 +72,7 @@ static void by_list(fw_visit *v, const size_t *off, const uint32_t *near)
 {
     uint32_t *end = v->end;
     memset(end, 0, (v->lists + 1) * sizeof *end);
-    fw_reserve(&v->row, &v->room, off[v->count] - off[0], sizeof *v->row);
+    fw_ivf_room(&v->row, &v->room, off[v->count] - off[0]);
     for (size_t k = off[0]; k < off[v->count]; k++) end[near[k] + 1]++;
     for (size_t l = 0; l < v->lists; l++) end[l + 1] += end[l];
     for (size_t i = 0; i < v->count; i++) /* end[l] is where list l begins, and moves on */

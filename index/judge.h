@@ -56,13 +56,6 @@ static inline const uint16_t *fw_judge_centre(const fw_audit *a, const fw_vector
     return a->id_centre + l * (size_t)v->dim;
 }
 
-/* A hint: centres lie in no order either. */
-static inline void fw_judge_prefetch(const fw_audit *a, const fw_vectors *v, size_t l)
-{
-    const uint16_t *x = fw_judge_centre(a, v, l);
-    for (int d = 0; d < v->dim; d += 32) __builtin_prefetch(x + d);
-}
-
 static inline int fw_judge_class(size_t m)
 {
     return m < 2 ? 0 : m < 3 ? 1 : m < 5 ? 2 : m < 10 ? 3 : m < 40 ? 4 : 5;

@@ -12,7 +12,7 @@
  *          was dropped by more than the Cauchy-Schwarz bound on the scores' error; other rows are redone with that
  *          bound as a fixed margin. So the result is the true graph, whatever arithmetic found it.
  *   ivf    Spherical k-means lists; each row looks into its nearest lists only, into how many depends on its similarity
- *          to its own centre (join_probes.c): as few as reach `recall_floor` on a sample of rows whose true
+ *          to its own centre (join_probes.c): as few as reach `recall_floor`, by two standard errors, on a sample of rows whose true
  *          neighbours are computed; a second sample, not used to choose, gives the reported recall. Queries are grouped
  *          by list and a list is multiplied as a matrix. Inside the lists the answer is exact and certified as above.
  *          (Inverted lists: Jegou, Douze, Schmid 2011, "Product quantization for nearest neighbor search".)

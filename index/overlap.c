@@ -144,13 +144,6 @@ static float *teach(const people *p)
     return target;
 }
 
-static float *weights_of(const float *value, size_t n)
-{
-    float *w = FW_ARRAY(float, n);
-    for (size_t i = 0; i < n; i++) w[i] = fw_reliability_weight(value[i]);
-    return w;
-}
-
 /* Blurred and turned photos say less, and count for less in their person's centroid, on both sides. Degraded LFW,
  * halves that share 305 of 1,957 people: best F1 .970 and .969 without, .979 and .976 with it (weights from the quality
  * measures alone make it .958). Too few photos to learn from: all count alike. */
@@ -161,8 +154,8 @@ static void weigh(people *train, people *bench)
     const fw_reliability_in in = {train->side->vectors, train->of, train->count, target, NULL};
     if (fw_reliability_learn(&r, &in)) {
         float *value = fw_reliability_foretell(&r, bench->side->vectors, NULL);
-        train->weight = weights_of(r.value, train->side->vectors->n);
-        bench->weight = weights_of(value, bench->side->vectors->n);
+        train->weight = fw_reliability_weights(r.value, train->side->vectors->n);
+        bench->weight = fw_reliability_weights(value, bench->side->vectors->n);
         fw_free(value);
         fw_reliability_free(&r);
     }

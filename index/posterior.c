@@ -16,7 +16,7 @@ static void best_other(fw_judge *j, uint32_t i, const float *x, float *y)
     double best = -1e30;
     a->other[i] = FW_NONE;
     a->other_sim[i] = 0;
-    for (size_t k = 0; k < n; k++) fw_judge_prefetch(a, j->v, near[k]);
+    for (size_t k = 0; k < n; k++) fw_prefetch_half(fw_judge_centre(a, j->v, near[k]), j->v->dim);
     for (size_t k = 0; k < n; k++) {
         fw_half_to_float(fw_judge_centre(a, j->v, near[k]), y, (size_t)j->v->dim);
         double sim = fw_dot(x, y, j->v->dim);

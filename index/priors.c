@@ -24,10 +24,10 @@ static double log_gamma(double x)
     return lgamma_r(x, &sign);
 }
 
-static const double strengths[] = {0.5, 1, 2, 4, 8, 16, 32, 64, 128};
+static const double STRENGTHS[] = {0.5, 1, 2, 4, 8, 16, 32, 64, 128};
 
 typedef struct likelihoods {
-    double of[FW_JUDGE_SIZES][FW_COUNT(strengths)];
+    double of[FW_JUDGE_SIZES][FW_COUNT(STRENGTHS)];
 } likelihoods;
 
 /* Beta-binomial log likelihood of counts k[l] of labels first..end-1, by size class and strength. */
@@ -38,8 +38,8 @@ static void add_likelihoods(const fw_judge *j, const double *k, const double *ba
         size_t m;
         fw_judge_rows(j, l, &m);
         const int c = fw_judge_class(m);
-        for (size_t s = 0; m > 1 && s < FW_COUNT(strengths); s++) {
-            const double all = strengths[s], a = base[c] * all, b = (1 - base[c]) * all;
+        for (size_t s = 0; m > 1 && s < FW_COUNT(STRENGTHS); s++) {
+            const double all = STRENGTHS[s], a = base[c] * all, b = (1 - base[c]) * all;
             sum->of[c][s] += log_gamma(k[l] + a) + log_gamma((double)m - k[l] + b) - log_gamma((double)m + all) -
                              log_gamma(a) - log_gamma(b) + log_gamma(all);
         }
@@ -74,12 +74,12 @@ static void fit_beta(const fw_judge *j, const double *k, double *base, double *s
     for (size_t p = 0; p < FW_PARTS; p++)
         add_likelihoods(j, k, base, fw_part(labels, p), fw_part(labels, p + 1), &part[p]);
     for (int c = 0; c < FW_JUDGE_SIZES; c++) {
-        size_t best = FW_COUNT(strengths) - 1;
-        for (size_t s = 0; s < FW_COUNT(strengths); s++)
+        size_t best = FW_COUNT(STRENGTHS) - 1;
+        for (size_t s = 0; s < FW_COUNT(STRENGTHS); s++)
             for (size_t p = 0; p < FW_PARTS; p++) sum.of[c][s] += part[p].of[c][s];
-        for (size_t s = FW_COUNT(strengths) - 1; s-- > 0;)
+        for (size_t s = FW_COUNT(STRENGTHS) - 1; s-- > 0;)
             if (sum.of[c][s] > sum.of[c][best]) best = s;
-        strength[c] = strengths[best];
+        strength[c] = STRENGTHS[best];
     }
 }
 

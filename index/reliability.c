@@ -127,7 +127,7 @@ static double pass(fit *f, bool first)
         float *x = FW_ARRAY(float, f->width);
 #pragma omp for schedule(dynamic, 1)
         for (size_t b = 0; b < SLABS; b++)
-            for (size_t i = f->count * b / SLABS; i < f->count * (b + 1) / SLABS; i++)
+            for (size_t i = f->count * b / SLABS; i < f->count * (b + 1) / SLABS && !fw_stopping(); i++)
                 miss[b] += one_sample(f, &f->s[i], first, x, part + b * all);
         fw_free(x);
     }
@@ -188,7 +188,7 @@ static void foretell(const fit *f, fw_reliability *r)
         for (size_t i = 0; i < v->n; i++) {
             unsigned k = fold_of(f->in->label[i]);
             r->value[i] = NAN;
-            if (!fw_vectors_valid(v, i)) continue;
+            if (!fw_vectors_valid(v, i) || fw_stopping()) continue;
             features(f->in, i, f->mean, x);
             r->value[i] = (float)f->base[k] + fw_dot(x, f->weight + k * f->width, (int)f->width);
         }
@@ -231,6 +231,13 @@ float *fw_reliability_foretell(const fw_reliability *r, const fw_vectors *v, con
     return value;
 }
 
+float *fw_reliability_weights(const float *value, size_t n)
+{
+    float *w = FW_ARRAY(float, n);
+    for (size_t i = 0; i < n; i++) w[i] = fw_reliability_weight(value[i]);
+    return w;
+}
+
 float fw_reliability_weight(float value)
 {
     if (isnan(value)) return 1;
@@ -238,28 +245,29 @@ float fw_reliability_weight(float value)
     return (float)(t / (1 - t * t));
 }
 
-enum { B = FW_RELIABILITY_BINS };
+enum { BINS = FW_RELIABILITY_BINS };
 
-/* Means of labels by bin, summed up: B x dim, and how many they are. */
+/* Means of labels by bin, summed up: BINS x dim, and how many they are. */
 typedef struct bin_sums {
     double *sum;
-    size_t people[B];
+    size_t people[BINS];
 } bin_sums;
 
 static void add_label(const fw_reliability *r, const fw_vectors *v, const uint32_t *rows, size_t m, float *own,
                       bin_sums *out)
 {
     const size_t dim = (size_t)v->dim;
-    size_t n[B] = {0};
-    float *x = own + B * dim;
-    memset(own, 0, B * dim * sizeof *own);
+    size_t n[BINS] = {0};
+    float *x = own + BINS * dim;
+    if (!m) return;
+    memset(own, 0, BINS * dim * sizeof *own);
     for (size_t k = 0; k < m; k++) {
         const unsigned b = r->bin[rows[k]];
         fw_vectors_get(v, rows[k], x);
         for (size_t d = 0; d < dim; d++) own[b * dim + d] += x[d];
         n[b]++;
     }
-    for (size_t b = 0; b < B; b++) {
+    for (size_t b = 0; b < BINS; b++) {
         out->people[b] += n[b] > 0;
         for (size_t d = 0; n[b] && d < dim; d++) out->sum[b * dim + d] += own[b * dim + d] / (double)n[b];
     }
@@ -269,23 +277,23 @@ static void add_label(const fw_reliability *r, const fw_vectors *v, const uint32
 static bin_sums sum_labels(const fw_reliability *r, const fw_reliability_in *in)
 {
     const size_t dim = (size_t)in->v->dim;
-    bin_sums part[FW_PARTS] = {0}, all = {.sum = FW_ARRAY(double, B *dim)};
+    bin_sums part[FW_PARTS] = {0}, all = {.sum = FW_ARRAY(double, BINS *dim)};
     fw_groups g;
     fw_groups_build(&g, in->v, in->label, in->labels);
 #pragma omp parallel
     {
-        float *own = FW_ARRAY(float, (B + 1) * dim);
+        float *own = FW_ARRAY(float, (BINS + 1) * dim);
 #pragma omp for schedule(dynamic, 1)
         for (size_t p = 0; p < FW_PARTS; p++) {
-            part[p].sum = FW_ARRAY(double, B *dim);
-            for (size_t l = fw_part(in->labels, p); l < fw_part(in->labels, p + 1); l++)
+            part[p].sum = FW_ARRAY(double, BINS *dim);
+            for (size_t l = fw_part(in->labels, p); l < fw_part(in->labels, p + 1) && !fw_stopping(); l++)
                 add_label(r, in->v, g.row + g.off[l], g.off[l + 1] - g.off[l], own, &part[p]);
         }
         fw_free(own);
     }
     for (size_t p = 0; p < FW_PARTS; p++) {
-        for (size_t b = 0; b < B; b++) all.people[b] += part[p].people[b];
-        for (size_t d = 0; d < B * dim; d++) all.sum[d] += part[p].sum[d];
+        for (size_t b = 0; b < BINS; b++) all.people[b] += part[p].people[b];
+        for (size_t d = 0; d < BINS * dim; d++) all.sum[d] += part[p].sum[d];
         fw_free(part[p].sum);
     }
     fw_groups_free(&g);
@@ -299,7 +307,7 @@ static void find_centres(fw_reliability *r, const fw_reliability_in *in)
 {
     const size_t dim = (size_t)in->v->dim;
     const bin_sums all = sum_labels(r, in);
-    for (size_t b = 0; b < B; b++) {
+    for (size_t b = 0; b < BINS; b++) {
         const double *sum = all.sum + b * dim;
         double many = (double)all.people[b], length = 0;
         for (size_t d = 0; d < dim; d++) length += sum[d] * sum[d] / fmax(many * many, 1);

@@ -33,22 +33,38 @@ static void teach_cluster(const fw_vectors *v, const uint32_t *rows, size_t m, f
     }
 }
 
-/* Clusters are taken evenly, so that about TEACHERS photos teach. */
+/* Clusters of LEAST and more, taken evenly so that no more than about TEACHERS photos teach; how many they are. */
+static size_t choose_clusters(const fw_groups *g, uint32_t *chosen)
+{
+    size_t count = 0, photos = 0, n = 0;
+    for (size_t c = 0; c < g->labels; c++) {
+        const size_t m = g->off[c + 1] - g->off[c];
+        if (m < LEAST) continue;
+        chosen[count++] = (uint32_t)c;
+        photos += m;
+    }
+    const size_t every = (photos + TEACHERS - 1) / TEACHERS;
+    for (size_t k = 0; k < count; k += every) chosen[n++] = chosen[k];
+    return n;
+}
+
 static float *teach(const fw_vectors *v, const fw_groups *g)
 {
     float *target = FW_ARRAY(float, v->n);
-    const size_t every = v->n / TEACHERS + 1;
+    uint32_t *chosen = FW_ARRAY(uint32_t, g->labels);
+    const size_t n = choose_clusters(g, chosen);
     for (size_t i = 0; i < v->n; i++) target[i] = NAN;
 #pragma omp parallel
     {
         float *room = FW_ARRAY(float, 3 * (size_t)v->dim);
 #pragma omp for schedule(dynamic, 64)
-        for (size_t c = 0; c < g->labels; c++) {
-            const size_t m = g->off[c + 1] - g->off[c];
-            if (m >= LEAST && c % every == 0) teach_cluster(v, g->row + g->off[c], m, room, target);
+        for (size_t k = 0; k < n; k++) {
+            const size_t c = chosen[k];
+            if (!fw_stopping()) teach_cluster(v, g->row + g->off[c], g->off[c + 1] - g->off[c], room, target);
         }
         fw_free(room);
     }
+    fw_free(chosen);
     return target;
 }
 
@@ -64,8 +80,7 @@ bool fw_relook_learn(fw_relook *r, const fw_vectors *v, const uint32_t *module)
     fw_free(target);
     if (!learned) return false;
     r->view = fw_vectors_centred(v, r->learned.bin, r->learned.centre);
-    r->weight = FW_ARRAY(float, v->n);
-    for (size_t i = 0; i < v->n; i++) r->weight[i] = fw_reliability_weight(r->learned.value[i]);
+    r->weight = fw_reliability_weights(r->learned.value, v->n);
     return true;
 }
 

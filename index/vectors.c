@@ -62,8 +62,7 @@ size_t fw_vectors_usable(const fw_vectors *v)
 
 void fw_vectors_prefetch(const fw_vectors *v, size_t row)
 {
-    const uint16_t *x = fw_vectors_half(v, row);
-    for (int d = 0; d < v->dim; d += 32) __builtin_prefetch(x + d); /* 64 bytes */
+    fw_prefetch_half(fw_vectors_half(v, row), v->dim);
 }
 
 fw_vectors *fw_vectors_chunks(const uint16_t *const *chunk, const size_t *rows, size_t chunks, int dim,

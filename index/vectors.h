@@ -30,6 +30,10 @@ bool fw_vectors_valid(const fw_vectors *v, size_t row);
 size_t fw_vectors_usable(const fw_vectors *v); /* how many rows are */
 /* A hint that the row will be read soon: rows in no order come from memory one by one otherwise. */
 void fw_vectors_prefetch(const fw_vectors *v, size_t row);
+static inline void fw_prefetch_half(const uint16_t *x, int dim)
+{
+    for (int d = 0; d < dim; d += 32) __builtin_prefetch(x + d); /* 64 bytes */
+}
 
 /* One contiguous chunk of n x dim fp16 (for tests and tools). `valid` may be NULL. */
 fw_vectors *fw_vectors_wrap(const uint16_t *half, size_t n, int dim, const uint8_t *valid);

@@ -4,7 +4,7 @@
 
 #include "base.h"
 
-/* fp32 <-> fp16, round to nearest even; uses F16C where the processor has it, and NEON. */
+/* fp32 <-> fp16, round to nearest even; uses F16C where the processor has it; NEON to widen. */
 void fw_half_to_float(const uint16_t *in, float *out, size_t n);
 void fw_float_to_half(const float *in, uint16_t *out, size_t n);
 

@@ -23,9 +23,10 @@ static int save_json(fw_task *t, const fw_cluster_report *r, fw_err *e)
     json_t *limits = json_pack("{s:{s:f, s:s}, s:{s:f, s:s}}", "edge", "value", r->threshold, "found",
                                "chance likeness in a set of this size, from the impostor distribution of random pairs",
                                "join", "value", r->join, "found", "the same for two centroids");
-    json_t *j = json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:f}", "method", t->conf->cluster_method, "thresholds",
-                          limits, "clusters", (json_int_t)r->clusters, "alone", (json_int_t)r->alone, "largest",
-                          (json_int_t)r->largest, "edges", (json_int_t)r->edges, "reliability", r->explained);
+    json_t *j =
+        json_pack("{s:s, s:o, s:I, s:I, s:I, s:I, s:i, s:f}", "method", t->conf->cluster_method, "thresholds", limits,
+                  "clusters", (json_int_t)r->clusters, "alone", (json_int_t)r->alone, "largest", (json_int_t)r->largest,
+                  "edges", (json_int_t)r->edges, "looks", r->looks, "reliability", r->explained);
     return fw_task_save_json(t, "cluster.json", j, e);
 }
 

@@ -204,6 +204,7 @@ static void a_second_look_knows_hard_photos(void **state)
         o.once = looks == 1;
         assert_int_equal(fw_cluster_run(c->v, c->g, &o, id, &report, &e), FW_OK);
         pair_scores(c, id, &p[looks - 1], &r[looks - 1]);
+        assert_int_equal(report.looks, looks);
         assert_true(looks == 1 ? report.explained == 0 : report.explained > 0.1);
     }
     assert_true(p[1] > 0.995 && r[1] > r[0] + 0.1);
@@ -218,7 +219,9 @@ static void same_ids_for_any_thread_count(void **state)
     fw_cluster_opts o = fw_cluster_defaults(&c->calib, c->n);
     int before = omp_get_max_threads();
     omp_set_num_threads(1);
-    assert_int_equal(fw_cluster_run(c->v, c->g, &o, one, NULL, &e), FW_OK);
+    fw_cluster_report report;
+    assert_int_equal(fw_cluster_run(c->v, c->g, &o, one, &report, &e), FW_OK);
+    assert_int_equal(report.looks, 2);
     omp_set_num_threads(3);
     assert_int_equal(fw_cluster_run(c->v, c->g, &o, three, NULL, &e), FW_OK);
     omp_set_num_threads(before);

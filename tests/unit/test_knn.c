@@ -408,12 +408,12 @@ static fw_graph *visit_all(const fw_vectors *v, uint32_t k, const char *kernel, 
     return fw_graph_new(v->n, off, s.id, s.sim);
 }
 
-/* Every tenth row is one of 960 near copies of one photo, more than any list of candidates holds: such rows cannot be
- * certified at once. 600 lists: visits are sorted in two groups of lists (join_visit.c). */
+/* Every tenth row is one of 600 near copies of one photo, more than any list of candidates holds: such rows cannot be
+ * certified at once. */
 static void rows_that_visit_all_lists_find_the_true_graph(void **state)
 {
     FW_UNUSED(state);
-    enum { N = 9600, DIM = 64 };
+    enum { N = 6000, DIM = 64 };
     uint16_t *h = people(N, DIM, 20, 71);
     float x[DIM];
     fw_rng rng = {5};
