@@ -41,7 +41,7 @@ static int run_knn(fw_task *t, fw_err *e)
 const fw_stage fw_stage_knn = {
     .name = "knn",
     .summary = "find every face's nearest neighbours",
-    .version = 4, /* 2: ivf by more and smaller lists; 3: by the nearest by score; 4: more rows choose how many */
+    .version = 3, /* 2: ivf by more and smaller lists; 3: by the nearest by score */
     .scope = FW_SCOPE_WHOLE,
     .outputs = outputs,
     .inputs = inputs,
