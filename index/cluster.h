@@ -13,7 +13,7 @@
  * 3. A second look: clusters teach what each photo can say and what hard photos share (index/relook.h); edges,
  *    communities and joining again with that known, by thresholds of the same kind. Halves of LFW, degraded, two seeds:
  *    BCubed F .941 and .941 with one look, .955 and .953 with two (pairwise .977 and .982, .983 and .987); LFW as it is
- *    .9885 and .9882 (.9971 and .9972). A third changes no more than .001.
+ *    .9885 and .9882 (.9971 and .9972). A third changes BCubed F by no more than .001.
  *
  * Thresholds come from the calibration. A face that is compared with n others meets n * FAR(t) unrelated ones above t,
  * so the similarity that chance likeness reaches grows slowly with the set; fw_cluster_defaults fixes that number.
@@ -48,7 +48,7 @@ typedef struct fw_cluster_report {
     size_t communities;     /* clusters of two and more before joining */
     size_t largest;
     double threshold, join; /* of the last look */
-    int looks;              /* 1: or too few photos stand in clusters to learn from */
+    int looks;              /* 1: no more were wanted, or too few photos stand in clusters to teach */
     double explained;       /* share of what makes photos near to their person that could be foretold, 0..1 */
 } fw_cluster_report;
 

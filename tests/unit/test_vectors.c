@@ -1,4 +1,5 @@
 #include "index/graph.h"
+#include "index/person.h"
 #include "index/vectors.h"
 
 #include <math.h>
@@ -129,12 +130,44 @@ static void a_centred_view_takes_its_centre_out(void **state)
     fw_vectors_free(v);
 }
 
+/* Eight partial sums, added one after the other: what fw_products gives on every CPU, to the last bit. */
+static float eight_lanes(const float *a, const float *b, int dim)
+{
+    float lane[8] = {0}, sum = 0;
+    for (int k = 0; k + 8 <= dim; k += 8)
+        for (int j = 0; j < 8; j++) lane[j] += a[k + j] * b[k + j];
+    for (int j = 0; j < 8; j++) sum += lane[j];
+    for (int k = dim & ~7; k < dim; k++) sum += a[k] * b[k];
+    return sum;
+}
+
+static void products_are_the_same_sums_on_every_cpu(void **state)
+{
+    (void)state;
+    enum { NA = 5, NB = 7, MOST = 512 };
+    static const int dims[] = {MOST, 67, 8, 3};
+    float a[NA * MOST], b[NB * MOST], out[NA * NB];
+    fw_rng r = {3};
+    for (size_t i = 0; i < sizeof a / sizeof *a; i++) a[i] = (float)fw_rng_normal(&r);
+    for (size_t i = 0; i < sizeof b / sizeof *b; i++) b[i] = (float)fw_rng_normal(&r);
+    for (size_t d = 0; d < sizeof dims / sizeof *dims; d++) {
+        fw_products(a, NA, b, NB, dims[d], out);
+        for (int i = 0; i < NA; i++)
+            for (int j = 0; j < NB; j++)
+                assert_true(out[i * NB + j] == eight_lanes(a + i * dims[d], b + j * dims[d], dims[d]));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_half_survives_a_round_trip), cmocka_unit_test(rounding_is_to_nearest_even),
-        cmocka_unit_test(rows_run_through_chunks),          cmocka_unit_test(dot_and_normalise),
-        cmocka_unit_test(a_graph_owns_its_arrays),          cmocka_unit_test(a_centred_view_takes_its_centre_out),
+        cmocka_unit_test(every_half_survives_a_round_trip),
+        cmocka_unit_test(rounding_is_to_nearest_even),
+        cmocka_unit_test(rows_run_through_chunks),
+        cmocka_unit_test(dot_and_normalise),
+        cmocka_unit_test(a_graph_owns_its_arrays),
+        cmocka_unit_test(a_centred_view_takes_its_centre_out),
+        cmocka_unit_test(products_are_the_same_sums_on_every_cpu),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
