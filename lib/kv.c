@@ -12,6 +12,8 @@
 
 /* Address space only: the file grows as it is written. 64 GiB holds 4096 crops of 16 MB, far above any shard. */
 #define MAP_SIZE ((size_t)1 << 36)
+/* Of a reader, who may have thousands of them open (an address has 47 bits): raised to what the file holds. */
+#define LEAST_MAP ((size_t)1 << 16)
 /* A commit every so many puts keeps the dirty pages of one transaction small. */
 #define PUTS_PER_TXN 1024
 
@@ -33,8 +35,8 @@ static bool disk_is_full(const char *path)
 static int lmdb_fail(fw_err *e, const char *what, const char *path, int rc)
 {
     if (rc == EIO && disk_is_full(path)) rc = ENOSPC;
-    int code = rc == ENOSPC || rc == MDB_MAP_FULL ? FW_EAGAIN : FW_EFAIL;
-    return fw_fail(e, code, "%s '%s': %s", what, path, mdb_strerror(rc));
+    const bool later = rc == ENOSPC || rc == MDB_MAP_FULL || rc == ENOMEM || rc == EMFILE;
+    return fw_fail(e, later ? FW_EAGAIN : FW_EFAIL, "%s '%s': %s", what, path, mdb_strerror(rc));
 }
 
 static int begin(fw_kv_writer *w)
@@ -117,6 +119,8 @@ fw_kv *fw_kv_open(const char *path, fw_err *e)
     fw_kv *kv = FW_NEW(fw_kv);
     pthread_mutex_init(&kv->lock, NULL);
     int rc = mdb_env_create(&kv->env);
+    if (!rc)
+        rc = mdb_env_set_mapsize(kv->env, LEAST_MAP); /* LMDB maps all that is written; 2,048 x MAP_SIZE is too much */
     if (!rc) rc = mdb_env_open(kv->env, path, MDB_NOSUBDIR | MDB_RDONLY | MDB_NOLOCK, 0666);
     if (!rc && !is_whole(kv->env, path)) rc = MDB_CORRUPTED;
     if (!rc) rc = mdb_txn_begin(kv->env, NULL, MDB_RDONLY, &kv->txn);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static int cmd_help(const fw_args *a, fw_err *e);
 static int cmd_version(const fw_args *a, fw_err *e);
@@ -385,12 +386,23 @@ static int dispatch(const fw_args *a, const char *name, fw_err *e)
     return fw_fail(e, FW_EUSAGE, "unknown command '%s'; see `facewash help`", name);
 }
 
+/* Of every shard of 4,096 photos the crops may be open: 4 M photos are more than the 1024 files that a login shell allows
+ * at first. */
+static void allow_files(void)
+{
+    struct rlimit l;
+    if (getrlimit(RLIMIT_NOFILE, &l)) return;
+    l.rlim_cur = l.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &l);
+}
+
 int main(int argc, char **argv)
 {
     fw_err e = {0};
     fw_args a = {.conf = fw_conf_new(), .shard = -1, .seed = 1, .top = 5, .fpir = 1e-3};
     const char *name;
     catch_signals();
+    allow_files();
     int rc = parse(&a, argc, argv, &name, &e);
     if (!rc) rc = dispatch(&a, name, &e);
     if (e.code) fw_log(FW_ERROR, "%s", e.msg);

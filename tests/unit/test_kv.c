@@ -8,6 +8,7 @@
 #include "../../lib/kv.h"
 #include "scratch.h"
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* `count` blobs under the keys 0, 3, 6 ... of sizes that cross LMDB's pages. */
@@ -79,6 +80,29 @@ static void same_puts_same_bytes(void **state)
     scratch_done(dir);
 }
 
+/* As many as a set of 12 M photos has shards. Each as large as its writer's map, they would fill the address space. */
+static void thousands_are_open_at_once(void **state)
+{
+    FW_UNUSED(state);
+    enum { MANY = 3000 };
+    char *dir = scratch_new(), *path = scratch_path(dir, "crops");
+    fw_kv **kv = FW_ARRAY(fw_kv *, MANY);
+    struct rlimit files;
+    fw_err e = {0};
+    size_t opened = 0, n;
+    fill(path, 3);
+    getrlimit(RLIMIT_NOFILE, &files);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){files.rlim_max, files.rlim_max}), 0);
+    while (opened < MANY && opened + 64 < files.rlim_max && (kv[opened] = fw_kv_open(path, &e))) opened++;
+    setrlimit(RLIMIT_NOFILE, &files);
+    assert_int_equal(e.code, FW_OK);
+    assert_non_null(fw_kv_get(kv[opened - 1], 6, &n));
+    while (opened > 0) fw_kv_close(kv[--opened]);
+    fw_free(kv);
+    fw_free(path);
+    scratch_done(dir);
+}
+
 static void empty_store(void **state)
 {
     FW_UNUSED(state);
@@ -134,6 +158,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip_over_several_transactions),
         cmocka_unit_test(same_puts_same_bytes),
+        cmocka_unit_test(thousands_are_open_at_once),
         cmocka_unit_test(empty_store),
         cmocka_unit_test(abandon_leaves_nothing),
         cmocka_unit_test(not_a_store),
