@@ -26,8 +26,9 @@ int fw_fail(fw_err *e, int code, const char *fmt, ...)
 
 int fw_fail_errno(fw_err *e, const char *fmt, ...)
 {
-    int saved = errno;
-    int code = saved == ENOSPC || saved == EDQUOT ? FW_EAGAIN : FW_EFAIL;
+    const int saved = errno;
+    const bool wanting = saved == ENOSPC || saved == EDQUOT || saved == ENOMEM || saved == EMFILE || saved == ENFILE;
+    const int code = wanting ? FW_EAGAIN : FW_EFAIL;
     if (!e || e->code) return code;
     va_list ap;
     va_start(ap, fmt);

@@ -38,7 +38,7 @@ typedef struct fw_err {
 /* Record an error and return its code, so that `return fw_fail(e, FW_EFAIL, "read '%s': %s", path, why);` works.
  * Keeps an error that is already there. `e` may be NULL (the text is dropped, the code returned). */
 int fw_fail(fw_err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
-/* Same, with ": strerror(errno)" appended; ENOSPC and EDQUOT become FW_EAGAIN. */
+/* Same, with ": strerror(errno)" appended; what the machine lacks now (disk, memory, open files) becomes FW_EAGAIN. */
 int fw_fail_errno(fw_err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Put a context in front of the message: "commit shard 7: <old message>". Returns e->code. */
 int fw_context(fw_err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -60,7 +60,7 @@ int fw_column_open(const char *path, fw_column *out, fw_err *e)
     else if (st.st_size < HEADER)
         rc = fw_fail(e, FW_EFAIL, "open column '%s': shorter than its header", path);
     else if ((map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0)) == MAP_FAILED)
-        rc = fw_fail_errno(e, "map column '%s'", path);
+        rc = fw_fail_errno(e, "map column '%s' (is vm.max_map_count too small? see `facewash doctor`)", path);
     close(fd);
     if (rc) return rc;
     const header *h = map;
@@ -81,6 +81,11 @@ int fw_column_open_as(const char *path, fw_dtype type, int width, fw_column *out
                      out->width, fw_dtype_name(type), width);
     fw_column_close(out);
     return rc;
+}
+
+void fw_column_release(const fw_column *c)
+{
+    if (c->map) madvise(c->map, c->map_size, MADV_DONTNEED);
 }
 
 void fw_column_close(fw_column *c)

@@ -30,6 +30,8 @@ int fw_column_open(const char *path, fw_column *out, fw_err *e);
 /* Same, and type and width must be these (width 0: any). */
 int fw_column_open_as(const char *path, fw_dtype type, int width, fw_column *out, fw_err *e);
 void fw_column_close(fw_column *c);
+/* Its pages need not stay in memory now; they come back from the file when they are touched. */
+void fw_column_release(const fw_column *c);
 /* Is `off` (u64, width 1) the offsets of `rows` items into a column of `values` rows: from 0, ascending, to the end?
  * Ask before following them: a damaged file must not lead to a read outside of the map. */
 bool fw_column_offsets_fit(const fw_column *off, size_t values, size_t rows);
