@@ -1,4 +1,4 @@
-/* The graph by inverted lists: each row looks for neighbours in its nearest lists only (join_lists.c). */
+/* The graph by inverted lists: each row looks for neighbours in its nearest lists only (join_lists.c), or in all. */
 #include "ivf.h"
 
 #include <omp.h>
@@ -223,24 +223,55 @@ static void run_free(ivf_run *r)
     fw_free(r->order), fw_free(r->first), fw_free(r->home), fw_free(r->bin), fw_free(r->open);
 }
 
+/* Rows of classes that visit lists, and again those of them that were not certified. */
+static int visit_lists(ivf_run *r, uint32_t *pos, size_t n, size_t *open, fw_err *e)
+{
+    const fw_ivf_plan *plan = r->plan;
+    uint32_t *every = fw_iota(plan->lists);
+    r->centres = fw_pack_new(plan->centre, every, plan->lists, r->pack->q);
+    fw_free(every);
+    fw_pack_meet(r->pack, r->centres);
+    fw_pack_meet(r->pack, r->pack); /* centres are told apart by score, and nothing is concluded from their losses */
+    FW_TRY(pass(r, pos, n, answer, e));
+    *open = 0;
+    for (size_t i = 0; i < n; i++)
+        if (r->open[pos[i]]) pos[(*open)++] = pos[i];
+    return pass(r, pos, *open, answer_again, e);
+}
+
+/* Rows of classes that look into all lists meet everybody, panel by panel. */
+static int scan_all(ivf_run *r, const uint32_t *pos, size_t n, size_t *open, fw_err *e)
+{
+    fw_search *s = r->s;
+    const size_t others = s->probe->n - 1;
+    FW_TRY(fw_search_blocks(s, pos, n, e));
+    for (size_t i = 0; i < n; i++) r->got[s->probe_row[pos[i]]] = others < s->k ? (uint32_t)others : s->k;
+    *open = s->open_count;
+    return fw_search_redo(s, e);
+}
+
+/* Positions of rows that look into all lists (or that do not), in order; returns how many. */
+static size_t rows_that_scan(const ivf_run *r, size_t rows, bool scan, uint32_t *pos)
+{
+    size_t n = 0;
+    for (size_t p = 0; p < rows; p++)
+        if ((r->plan->probes[r->bin[p]] == r->plan->lists) == scan) pos[n++] = (uint32_t)p;
+    return n;
+}
+
 int fw_ivf_search(const fw_ivf_plan *plan, fw_search *s, const uint32_t *row, size_t rows, const fw_quant *q,
                   uint32_t *got, size_t *certified, fw_err *e)
 {
     ivf_run r = {.plan = plan, .s = s, .got = got};
-    size_t open = 0;
+    size_t open = 0, more = 0;
     run_init(&r, row, rows, q);
     fw_pack_meet(r.pack, r.pack);
     s->keep = fw_search_pilot(s);
     r.task = task_rows(s->keep);
-    uint32_t *pos = fw_iota(rows);
-    r.centres = fw_pack_new(plan->centre, pos, plan->lists, q);
-    fw_pack_meet(r.pack, r.centres);
-    fw_pack_meet(r.pack, r.pack); /* centres are told apart by score, and nothing is concluded from their losses */
-    int rc = pass(&r, pos, rows, answer, e);
-    for (size_t p = 0; p < rows; p++)
-        if (r.open[p]) pos[open++] = (uint32_t)p;
-    *certified = rows - open;
-    if (!rc) rc = pass(&r, pos, open, answer_again, e);
+    uint32_t *pos = FW_ARRAY(uint32_t, rows);
+    int rc = scan_all(&r, pos, rows_that_scan(&r, rows, true, pos), &open, e);
+    if (!rc) rc = visit_lists(&r, pos, rows_that_scan(&r, rows, false, pos), &more, e);
+    *certified = rows - open - more;
     fw_free(pos);
     run_free(&r);
     return rc;

@@ -4,7 +4,8 @@
  * lone or a bad photo) has them scattered over hundreds. So the number depends on the similarity to the own centre, in
  * FW_IVF_BINS classes of equal size, and is learned from a sample of rows whose true neighbours are computed: all begin
  * with LEAST, and of all longer numbers of all classes the one that finds most neighbours per list more is taken, until
- * the sample's recall reaches what is wanted. (An early termination that is learned: Li, Zhang, Andersen, He, "Improving Approximate
+ * the sample's recall reaches what is wanted. All lists cost as much as a twelfth of them (FW_IVF_SCAN), so who would need
+ * more than that looks into all. (An early termination that is learned: Li, Zhang, Andersen, He, "Improving Approximate
  * Nearest Neighbor Search through Learned Adaptive Early Termination", SIGMOD 2020, who learn it query by query.)
  * 250 k faces with LFW's covariance, in 8,000 lists: 46 lists on average, where one number for all would be 194.
  *
@@ -115,10 +116,16 @@ typedef struct tally {
     size_t steps;
 } tally;
 
+/* In lists visited. */
+static double cost_of(const tally *t, size_t step)
+{
+    return step + 1 < t->steps ? t->lists[step] : (double)t->lists[step] / FW_IVF_SCAN;
+}
+
 static void set_steps(tally *t, size_t lists)
 {
     size_t n = 1;
-    for (t->steps = 0; t->steps < STEPS && n < lists; t->steps++) {
+    for (t->steps = 0; t->steps < STEPS && n * FW_IVF_SCAN < lists; t->steps++) {
         t->lists[t->steps] = (uint32_t)n;
         n += n < 3 ? 1 : n & (n - 1) ? n / 3 : n / 2;
     }
@@ -143,7 +150,7 @@ static bool best_step(const tally *t, const size_t *now, size_t *bin, size_t *st
     for (size_t b = 0; b < FW_IVF_BINS; b++)
         for (size_t s = now[b] + 1; s < t->steps; s++) {
             double more = t->found[b][s] - t->found[b][now[b]];
-            double gain = more / ((double)(t->lists[s] - t->lists[now[b]]) * fmax(t->members[b], 1));
+            double gain = more / ((cost_of(t, s) - cost_of(t, now[b])) * fmax(t->members[b], 1));
             if (gain > best) best = gain, *bin = b, *step = s;
         }
     return best > 0;
@@ -197,12 +204,18 @@ static void choose(const judges *j, double floor, fw_ivf_plan *plan)
     fw_free(t);
 }
 
+/* Visits of lists that cost as much as what rows of class b do. */
+static double visits_of(const fw_ivf_plan *plan, size_t b)
+{
+    return plan->probes[b] == plan->lists ? (double)plan->lists / FW_IVF_SCAN : plan->probes[b];
+}
+
 /* Every row's class, and the mean number of lists. */
 static void sort_rows(fw_ivf_plan *plan, const fw_vectors *v, const uint32_t *row, size_t rows)
 {
-    double sum = 0;
+    double sum = 0, visits = 0;
     plan->bin = FW_ARRAY(uint8_t, rows);
-#pragma omp parallel reduction(+ : sum)
+#pragma omp parallel reduction(+ : sum, visits)
     {
         float *query = FW_ARRAY(float, 2 * (size_t)v->dim), own;
 #pragma omp for schedule(static)
@@ -211,10 +224,12 @@ static void sort_rows(fw_ivf_plan *plan, const fw_vectors *v, const uint32_t *ro
             fw_rank_dots(v, row[i], plan->centre, &plan->home[i], 1, query, &own);
             plan->bin[i] = (uint8_t)bin_of(plan, own);
             sum += plan->probes[plan->bin[i]];
+            visits += visits_of(plan, plan->bin[i]);
         }
         fw_free(query);
     }
     plan->mean_probes = sum / (double)rows;
+    plan->mean_visits = visits / (double)rows;
 }
 
 /* A row is compared with its own list, which may be one huge one, and with other lists of mean size. */
@@ -224,7 +239,7 @@ static void count_members(fw_ivf_plan *plan, size_t rows)
     size_t *size = FW_ARRAY(size_t, plan->lists);
     for (size_t i = 0; i < rows; i++) size[plan->home[i]]++;
     for (size_t l = 0; l < plan->lists; l++) square += (double)size[l] * (double)size[l];
-    plan->mean_members = square / (double)rows + fmax(plan->mean_probes - 1, 0) * each;
+    plan->mean_members = square / (double)rows + fmax(plan->mean_visits - 1, 0) * each;
     fw_free(size);
 }
 

@@ -89,20 +89,21 @@ bool fw_search_finish(const fw_search *s, float *query, size_t p, uint64_t *key,
     return fw_finish_write(s, p, key, end, min);
 }
 
-/* Lists c hold the candidates of probes first..first+count-1. */
-static void finish_one(fw_search *s, fw_cand *c, float *query, size_t first, size_t i, uint8_t *sure)
+/* List i of c holds the candidates of probe p. Is its answer certified? */
+static bool finish_one(fw_search *s, fw_cand *c, float *query, size_t p, size_t i)
 {
     fw_cand_cut(c, i);
-    uint64_t *key = c->key + i * c->cap;
-    sure[first + i] = fw_search_finish(s, query, first + i, key, c->len[i], c->min[i]);
+    return fw_search_finish(s, query, p, c->key + i * c->cap, c->len[i], c->min[i]);
 }
 
-static void list_open(fw_search *s, const uint8_t *sure)
+static void list_open(fw_search *s, const uint32_t *probes, size_t n, const uint8_t *sure)
 {
     s->open_count = 0;
-    s->open = FW_ARRAY(uint32_t, s->probe->n);
-    for (size_t p = 0; p < s->probe->n; p++)
-        if (!sure[p]) s->open[s->open_count++] = (uint32_t)p;
+    s->open = FW_ARRAY(uint32_t, n);
+    for (size_t i = 0; i < n; i++) {
+        const uint32_t p = probes ? probes[i] : (uint32_t)i;
+        if (!sure[p]) s->open[s->open_count++] = p;
+    }
 }
 
 int fw_search_symmetric(fw_search *s, fw_err *e)
@@ -117,11 +118,11 @@ int fw_search_symmetric(fw_search *s, fw_err *e)
         float *query = fw_alloc_aligned(2 * (size_t)s->probe_v->dim, sizeof *query);
 #pragma omp for schedule(dynamic, 64)
         for (size_t i = 0; i < n; i++)
-            if (!rc && !fw_stopping()) finish_one(s, &c, query, 0, i, sure);
+            if (!rc && !fw_stopping()) sure[i] = finish_one(s, &c, query, i, i);
         fw_free(query);
     }
     fw_cand_free(&c);
-    list_open(s, sure);
+    list_open(s, NULL, n, sure);
     fw_free(sure);
     return rc ? rc : fw_check_stop(e);
 }
@@ -149,18 +150,18 @@ static size_t take_range(uint32_t *out, const uint32_t *pick, size_t first, size
     return count;
 }
 
-static void search_block(fw_search *s, fw_block *b, fw_cand *c, size_t first, uint8_t *sure)
+static void search_block(fw_search *s, fw_block *b, fw_cand *c, const uint32_t *probes, size_t first, size_t n,
+                         uint8_t *sure)
 {
     uint32_t pick[FW_JOIN_ROWS];
-    size_t count = take_range(pick, NULL, first, s->probe->n);
+    size_t count = take_range(pick, probes, first, n);
     fw_search_scan(s, b, c, pick, count);
-    for (size_t i = 0; i < count && !fw_stopping(); i++) finish_one(s, c, b->query, first, i, sure);
+    for (size_t i = 0; i < count && !fw_stopping(); i++) sure[pick[i]] = finish_one(s, c, b->query, pick[i], i);
 }
 
-int fw_search_blocks(fw_search *s, fw_err *e)
+int fw_search_blocks(fw_search *s, const uint32_t *probes, size_t n, fw_err *e)
 {
-    size_t n = s->probe->n;
-    uint8_t *sure = FW_ARRAY(uint8_t, n);
+    uint8_t *sure = FW_ARRAY(uint8_t, s->probe->n);
 #pragma omp parallel
     {
         fw_block b;
@@ -168,11 +169,11 @@ int fw_search_blocks(fw_search *s, fw_err *e)
         fw_block_init(&b, s->gallery);
         fw_cand_init(&c, FW_JOIN_ROWS, s->keep, fw_list_cap(s->keep));
 #pragma omp for schedule(dynamic, 1)
-        for (size_t first = 0; first < n; first += FW_JOIN_ROWS) search_block(s, &b, &c, first, sure);
+        for (size_t first = 0; first < n; first += FW_JOIN_ROWS) search_block(s, &b, &c, probes, first, n, sure);
         fw_cand_free(&c);
         fw_block_free(&b);
     }
-    list_open(s, sure);
+    list_open(s, probes, n, sure);
     fw_free(sure);
     return fw_check_stop(e);
 }

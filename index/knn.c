@@ -99,7 +99,7 @@ static int search_exact(fw_search *s, const fw_knn_opts *o, fw_knn_report *r, fw
 {
     s->keep = fw_search_pilot(s);
     bool fits = s->self && fit_lists(s, o->memory);
-    int rc = fits ? fw_search_symmetric(s, e) : fw_search_blocks(s, e);
+    int rc = fits ? fw_search_symmetric(s, e) : fw_search_blocks(s, NULL, s->probe->n, e);
     if (r) r->certified = s->probe->n - s->open_count;
     if (!rc && !o->uncertified) rc = fw_search_redo(s, e);
     return rc;
@@ -192,8 +192,9 @@ static int build_ivf(const fw_vectors *v, const fw_knn_opts *o, const uint32_t *
     FW_TRY(find_kernel(o->kernel, &kern, e));
     fw_quant *q = fw_quant_new(v, row, rows, kern, o->seed);
     int rc = fw_ivf_plan_make(v, row, rows, q, o->seed, o->recall_floor, &plan, e);
-    /* the symmetric join halves the work, and needs no grouping */
-    bool cheaper = plan.mean_members > (double)rows / 3;
+    /* The symmetric join scores each pair once, where a scan of all rows would twice, but tells both rows of it. Where the
+     * two cost about the same, the true graph is better. */
+    bool cheaper = plan.mean_members > .7 * (double)rows / FW_IVF_SCAN;
     if (rc || cheaper) {
         snprintf(r->why, sizeof r->why,
                  "%.0f of %zu lists, %.0f rows, would be needed for recall@10 %g, so exact is cheaper",

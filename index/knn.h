@@ -14,7 +14,7 @@
  *   ivf    Spherical k-means lists; each row looks into its nearest lists only, into how many depends on its similarity
  *          to its own centre (join_probes.c): as few as reach `recall_floor`, by two standard errors, on a sample of rows whose true
  *          neighbours are computed; a second sample, not used to choose, gives the reported recall. Queries are grouped
- *          by list and a list is multiplied as a matrix. Inside the lists the answer is exact and certified as above.
+ *          by list and a list is multiplied as a matrix; rows that would need very many lists meet all rows. Inside the lists the answer is exact and certified as above.
  *          (Inverted lists: Jegou, Douze, Schmid 2011, "Product quantization for nearest neighbor search".)
  *   faiss  Any FAISS index_factory string (index/vecindex.h), re-scored with sim(). Where it has inverted lists, nprobe
  *          is doubled until a sample reaches `recall_floor`.

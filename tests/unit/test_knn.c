@@ -386,7 +386,8 @@ static void nearest_sets_are_the_true_sets(void **state)
     fw_free(a), fw_free(b), fw_free(wrow);
 }
 
-/* A graph by a plan whose rows visit all lists. */
+/* A graph by a plan whose rows meet everybody, every second class panel by panel, the others list by list but for the
+ * furthest. */
 static fw_graph *visit_all(const fw_vectors *v, uint32_t k, const char *kernel, size_t *certified)
 {
     fw_err e = {0};
@@ -399,7 +400,7 @@ static fw_graph *visit_all(const fw_vectors *v, uint32_t k, const char *kernel, 
     s.id = FW_ARRAY(uint32_t, v->n * k);
     s.sim = FW_ARRAY(float, v->n *k);
     assert_int_equal(fw_ivf_plan_make(v, row, v->n, q, 1, 0.9, &plan, &e), FW_OK);
-    for (size_t b = 0; b < FW_IVF_BINS; b++) plan.probes[b] = (uint32_t)plan.lists;
+    for (size_t b = 0; b < FW_IVF_BINS; b++) plan.probes[b] = (uint32_t)(plan.lists - b % 2);
     assert_int_equal(fw_ivf_search(&plan, &s, row, v->n, q, got, certified, &e), FW_OK);
     for (size_t i = 0; i < v->n; i++) assert_int_equal(got[i], k);
     fw_ivf_plan_free(&plan);
@@ -434,6 +435,40 @@ static void rows_that_visit_all_lists_find_the_true_graph(void **state)
     fw_graph_free(truth);
     fw_vectors_free(v);
     fw_free(h);
+}
+
+/* Every ninth row is alone: its nearest strangers may be in any list. */
+static void lone_rows_meet_everybody_and_others_visit_few_lists(void **state)
+{
+    FW_UNUSED(state);
+    enum { N = 6000, DIM = 64 };
+    fw_err e = {0};
+    fw_ivf_plan plan;
+    fw_rng rng = {7};
+    uint16_t *h = people(N, DIM, 5, 81);
+    float x[DIM];
+    for (size_t i = 3; i < N; i += 9) {
+        for (int c = 0; c < DIM; c++) x[c] = (float)fw_rng_normal(&rng);
+        fw_normalise(x, DIM);
+        fw_float_to_half(x, h + i * DIM, DIM);
+    }
+    fw_vectors *v = fw_vectors_wrap(h, N, DIM, NULL);
+    uint32_t *row = fw_iota(N);
+    size_t alone = 0, scan = 0;
+    fw_quant *q = fw_quant_new(v, row, N, fw_kernel_find(NULL), 1);
+    assert_int_equal(fw_ivf_plan_make(v, row, N, q, 1, 0.98, &plan, &e), FW_OK);
+    for (size_t i = 0; i < N; i++) {
+        const bool all = plan.probes[plan.bin[i]] == plan.lists;
+        alone += i % 9 == 3 && all;
+        scan += all;
+    }
+    assert_in_range(alone, N / 10, N / 9 + 1); /* nearly all of them, */
+    assert_in_range(scan, alone, N / 6);       /* and few others */
+    assert_true(plan.recall10 > 0.97);
+    fw_ivf_plan_free(&plan);
+    fw_quant_free(q);
+    fw_vectors_free(v);
+    fw_free(row), fw_free(h);
 }
 
 /* The k nearest of w's rows for row p of v, in any order: k different ones. Returns the share that is right. */
@@ -748,6 +783,7 @@ int main(void)
         cmocka_unit_test(ivf_learns_from_all_of_the_set),
         cmocka_unit_test(nearest_sets_are_the_true_sets),
         cmocka_unit_test(rows_that_visit_all_lists_find_the_true_graph),
+        cmocka_unit_test(lone_rows_meet_everybody_and_others_visit_few_lists),
         cmocka_unit_test(near_lists_are_the_nearest),
         cmocka_unit_test(ivf_gives_way_to_exact_where_lists_do_not_help),
         cmocka_unit_test(faiss_method_re_scores_and_reports),
