@@ -122,6 +122,31 @@ static void flows(const level *l, modules *m)
     for (size_t i = 0; i < l->n; i++) m->q_sum += m->q[i];
 }
 
+/* Nodes are visited in random order, and each looks at its neighbours' modules, which lie anywhere: of millions of nodes
+ * every look waits for memory. So edges are asked for some nodes ahead, and the modules behind them a few nodes later. */
+enum { OFFSETS_AHEAD = 16, EDGES_AHEAD = 8, MODULES_AHEAD = 3 };
+
+static void ask_edges(const level *l, size_t node)
+{
+    for (uint64_t k = l->off[node]; k < l->off[node + 1]; k += 16) {
+        __builtin_prefetch(l->id + k);
+        __builtin_prefetch(l->flow + k);
+        __builtin_prefetch(l->flow + k + 8);
+    }
+}
+
+static void ask_modules(const level *l, const modules *m, size_t node)
+{
+    for (uint64_t k = l->off[node]; k < l->off[node + 1]; k++) __builtin_prefetch(m->of + l->id[k]);
+}
+
+static void ask_ahead(const level *l, const modules *m, const uint32_t *order, const uint8_t *active, size_t i)
+{
+    if (i + OFFSETS_AHEAD < l->n) __builtin_prefetch(l->off + order[i + OFFSETS_AHEAD]);
+    if (i + EDGES_AHEAD < l->n && active[order[i + EDGES_AHEAD]]) ask_edges(l, order[i + EDGES_AHEAD]);
+    if (i + MODULES_AHEAD < l->n && active[order[i + MODULES_AHEAD]]) ask_modules(l, m, order[i + MODULES_AHEAD]);
+}
+
 /* Sweep over the nodes whose neighbourhood changed until none is left. True when any node moved. */
 static bool move_all(const level *l, modules *m, uint64_t seed)
 {
@@ -134,6 +159,7 @@ static bool move_all(const level *l, modules *m, uint64_t seed)
         moved = 0;
         for (size_t i = 0; i < l->n; i++) {
             size_t node = order[i];
+            ask_ahead(l, m, order, active, i);
             if (!active[node]) continue;
             active[node] = 0;
             gather(l, m->of, node, &k);
