@@ -223,7 +223,7 @@ static int look_again(const fw_vectors *v, const fw_graph *g, const fw_cluster_o
     r->looks = 2;
     r->explained = taught.learned.explained;
     int rc = fw_check_stop(e);
-    if (!rc) fw_relook_edges(&taught, g, fmin(o->candidate, again.candidate));
+    if (!rc) fw_relook_edges(&taught, v, g, fmin(o->candidate, again.candidate));
     if (!rc) rc = fw_check_stop(e);
     if (!rc) rc = look(taught.view, taught.weight, &taught.edges, &again, module, r, e);
     fw_relook_free(&taught);

@@ -96,22 +96,59 @@ static int by_similarity(const void *x, const void *y)
     return (a->id > b->id) - (a->id < b->id);
 }
 
-/* Edges of row i, `count` of them at `id`. `room`: 2 x dim. */
-static void measure_row(const fw_vectors *v, size_t i, const uint32_t *id, size_t count, float *room, edge *e)
+/* What the centres take from row i's similarities: its dot products with all of them, and what is left of its length. */
+typedef struct taken {
+    float to[FW_RELIABILITY_BINS], length;
+} taken;
+
+typedef struct measure {
+    const fw_reliability *learned;
+    taken *row;
+    double between[FW_RELIABILITY_BINS][FW_RELIABILITY_BINS]; /* of two centres */
+} measure;
+
+static measure measure_new(const fw_relook *r, const fw_vectors *v)
 {
-    enum { AHEAD = 4 };
-    float *x = room, *y = room + v->dim;
-    fw_vectors_get(v, i, x);
-    for (size_t k = 0; k < count && k < AHEAD; k++) fw_vectors_prefetch(v, id[k]);
-    for (size_t k = 0; k < count; k++) {
-        if (k + AHEAD < count) fw_vectors_prefetch(v, id[k + AHEAD]);
-        fw_vectors_get(v, id[k], y);
-        e[k] = (edge){fw_dot(x, y, v->dim), id[k]};
+    const size_t dim = (size_t)v->dim;
+    const float *centre = r->learned.centre;
+    measure m = {&r->learned, FW_ARRAY(taken, v->n), {{0}}};
+    for (size_t a = 0; a < FW_RELIABILITY_BINS; a++)
+        for (size_t b = 0; b < FW_RELIABILITY_BINS; b++)
+            m.between[a][b] = fw_dot(centre + a * dim, centre + b * dim, v->dim);
+#pragma omp parallel
+    {
+        float *x = FW_ARRAY(float, dim);
+#pragma omp for schedule(static)
+        for (size_t i = 0; i < v->n; i++) {
+            const size_t own = r->learned.bin[i];
+            if (!fw_vectors_valid(v, i) || fw_stopping()) continue;
+            fw_vectors_get(v, i, x);
+            for (size_t b = 0; b < FW_RELIABILITY_BINS; b++) m.row[i].to[b] = fw_dot(x, centre + b * dim, v->dim);
+            const double square = (double)fw_dot(x, x, v->dim) - 2 * (double)m.row[i].to[own] + m.between[own][own];
+            m.row[i].length = (float)sqrt(fmax(square, 0));
+        }
+        fw_free(x);
     }
+    return m;
+}
+
+/* (x - c)(y - d) / |x - c||y - d|, of xy, which the graph knows: no embedding is read for it. */
+static float similarity(const measure *m, size_t i, size_t j, float sim)
+{
+    const taken *x = &m->row[i], *y = &m->row[j];
+    const size_t c = m->learned->bin[i], d = m->learned->bin[j];
+    const double lengths = (double)x->length * y->length;
+    return lengths > 0 ? (float)(((double)sim - x->to[d] - y->to[c] + m->between[c][d]) / lengths) : 0;
+}
+
+static void measure_row(const measure *m, size_t i, const uint32_t *id, const float *sim, size_t count, edge *e)
+{
+    for (size_t k = 0; k < count; k++) __builtin_prefetch(m->row + id[k]);
+    for (size_t k = 0; k < count; k++) e[k] = (edge){similarity(m, i, id[k], sim[k]), id[k]};
     qsort(e, count, sizeof *e, by_similarity);
 }
 
-void fw_relook_edges(fw_relook *r, const fw_graph *g, double least)
+void fw_relook_edges(fw_relook *r, const fw_vectors *v, const fw_graph *g, double least)
 {
     uint64_t *off = FW_ARRAY(uint64_t, g->n + 1);
     for (size_t i = 0; i < g->n; i++) {
@@ -121,9 +158,9 @@ void fw_relook_edges(fw_relook *r, const fw_graph *g, double least)
     }
     uint32_t *id = FW_ARRAY(uint32_t, off[g->n]);
     float *sim = FW_ARRAY(float, off[g->n]);
+    measure m = measure_new(r, v);
 #pragma omp parallel
     {
-        float *room = FW_ARRAY(float, 2 * (size_t)r->view->dim);
         edge *e = NULL;
         size_t cap = 0;
 #pragma omp for schedule(dynamic, 256)
@@ -131,11 +168,12 @@ void fw_relook_edges(fw_relook *r, const fw_graph *g, double least)
             const size_t count = off[i + 1] - off[i];
             if (!count || fw_stopping()) continue;
             fw_reserve(&e, &cap, count, sizeof *e);
-            measure_row(r->view, i, g->id + g->off[i], count, room, e);
+            measure_row(&m, i, g->id + g->off[i], g->sim + g->off[i], count, e);
             for (size_t k = 0; k < count; k++) id[off[i] + k] = e[k].id, sim[off[i] + k] = e[k].sim;
         }
-        fw_free(room), fw_free(e);
+        fw_free(e);
     }
+    fw_free(m.row);
     r->edges = (fw_graph){g->n, off, id, sim};
 }
 

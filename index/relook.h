@@ -21,9 +21,9 @@ typedef struct fw_relook {
 /* Learn from clusters of three and more photos, about 65,536 of them at most: module[i] < v->n names row i's cluster.
  * Borrows `v`, which must outlive it. False, and nothing to free: fewer than 1,000 such photos. */
 bool fw_relook_learn(fw_relook *r, const fw_vectors *v, const uint32_t *module);
-/* Measure the edges of `g` again, those of at least `least` so far, each from both its ends: a random row is read for
- * every one. Memory: 8 bytes for each, and 8 a row. */
-void fw_relook_edges(fw_relook *r, const fw_graph *g, double least);
+/* Measure the edges of `g`, the graph of the vectors `v` that were learned from, again: those of at least `least` so far.
+ * Memory: 8 bytes for each, and 8 a row; 24 a row on the way. */
+void fw_relook_edges(fw_relook *r, const fw_vectors *v, const fw_graph *g, double least);
 void fw_relook_free(fw_relook *r);
 
 #endif
