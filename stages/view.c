@@ -30,6 +30,7 @@ typedef struct vectors {
     char *set;
     fw_vectors *v;
     uint8_t *valid;
+    uint16_t *own; /* the embeddings in memory of our own, or NULL: in the files' */
 } vectors;
 
 struct fw_cache {
@@ -283,6 +284,21 @@ void *fw_col_gather(const fw_cols *c, size_t n)
     return all;
 }
 
+/* The embeddings, in a block of ours where they take no more than a quarter of run.memory: who meets them in no order waits
+ * eight times as long for the small pages of a mapped file as for large ones (fw_alloc). NULL: too many. */
+static uint16_t *in_own_memory(const fw_cols *vec, const fw_view *v, size_t memory)
+{
+    const size_t width = (size_t)fw_col_width(vec) * sizeof(uint16_t);
+    if (v->n * width > memory / 4) return NULL;
+    uint16_t *own = fw_alloc(v->n, width);
+#pragma omp parallel for schedule(dynamic, 1)
+    for (size_t s = 0; s < v->shards; s++) {
+        if (v->shard[s]->rows) memcpy((char *)own + v->base[s] * width, vec->values[s].data, v->shard[s]->rows * width);
+        fw_column_release(&vec->values[s]);
+    }
+    return own;
+}
+
 const fw_vectors *fw_task_vectors(fw_task *t, const char *set, fw_err *e)
 {
     struct fw_cache *cache = cache_of(t->run);
@@ -292,17 +308,18 @@ const fw_vectors *fw_task_vectors(fw_task *t, const char *set, fw_err *e)
     fw_cols *vec = v ? fw_task_cols(t, "embed.vec", set, e) : NULL,
             *valid = vec ? fw_task_cols(t, "embed.valid", set, e) : NULL;
     if (!valid) return NULL;
+    const int dim = v->shards ? fw_col_width(vec) : 1;
+    uint16_t *own = v->shards ? in_own_memory(vec, v, t->conf->run_memory) : NULL;
     const uint16_t **chunk = FW_ARRAY(const uint16_t *, v->shards);
     size_t *rows = FW_ARRAY(size_t, v->shards);
     for (size_t s = 0; s < v->shards; s++) {
-        chunk[s] = vec->values[s].data;
+        chunk[s] = own ? own + v->base[s] * (size_t)dim : vec->values[s].data;
         rows[s] = v->shard[s]->rows;
     }
     uint8_t *ok = fw_col_gather(valid, v->n);
     for (size_t i = 0; i < v->n; i++) ok[i] = ok[i] && v->alive[i];
     fw_reserve(&cache->vec, &cache->vec_cap, cache->vecs + 1, sizeof *cache->vec);
-    int dim = v->shards ? fw_col_width(vec) : 1;
-    cache->vec[cache->vecs] = (vectors){fw_strdup(set), fw_vectors_chunks(chunk, rows, v->shards, dim, ok), ok};
+    cache->vec[cache->vecs] = (vectors){fw_strdup(set), fw_vectors_chunks(chunk, rows, v->shards, dim, ok), ok, own};
     fw_free((void *)chunk);
     fw_free(rows);
     return cache->vec[cache->vecs++].v;
@@ -358,6 +375,7 @@ void fw_cache_free(struct fw_cache *c)
     for (size_t i = 0; i < c->vecs; i++) {
         fw_vectors_free(c->vec[i].v);
         fw_free(c->vec[i].valid);
+        fw_free(c->vec[i].own);
         fw_free(c->vec[i].set);
     }
     for (size_t i = 0; i < c->ncols; i++) free_cols(c->cols[i]);
