@@ -50,13 +50,15 @@ static inline void fw_ivf_room(uint32_t **p, size_t *room, size_t need)
  * find .91 of the ten nearest, 3,072 .96. A pair is scored in .4 ns of a thread so (AMX), in 5 to 10 by visits; 1 M rows took
  * 158 s (2 threads) without, 139 with 8; since then, by faster memory, 74 with 8 or 16. */
 #define FW_IVF_SCAN 12
+/* Fewer rows are not tried: the 16 lists of 16 rows that everybody looks into cost more than the symmetric join. */
+#define FW_IVF_LEAST 4400
 typedef struct fw_ivf_plan {
     size_t lists;
     float edge[FW_IVF_BINS - 1];  /* classes of rows: by similarity to their centre, edge[i] is where i + 1 begins */
-    uint32_t probes[FW_IVF_BINS]; /* lists that rows of a class look into */
+    uint32_t probes[FW_IVF_BINS]; /* lists that rows of a class look into; all: they meet everybody panel by panel */
     double mean_probes;           /* over all rows */
     double mean_visits;           /* the same, but all lists count as what that costs */
-    double mean_members;          /* rows that a row meets in its visits, about */
+    double mean_members;          /* rows that a row meets, about, in visits or what costs as much */
     double recall10;              /* on the second half of the sample */
     size_t sampled;               /* rows of that half */
     uint32_t *home;               /* list of each usable row (by position in `row`) */

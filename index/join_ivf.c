@@ -219,6 +219,8 @@ static void run_free(ivf_run *r)
 {
     r->s->probe = r->s->gallery = NULL;
     r->s->probe_row = r->s->gallery_row = NULL;
+    fw_free(r->s->open); /* positions of this run */
+    r->s->open = NULL, r->s->open_count = 0;
     fw_pack_free(r->pack), fw_pack_free(r->centres);
     fw_free(r->order), fw_free(r->first), fw_free(r->home), fw_free(r->bin), fw_free(r->open);
 }

@@ -204,18 +204,12 @@ static void choose(const judges *j, double floor, fw_ivf_plan *plan)
     fw_free(t);
 }
 
-/* Visits of lists that cost as much as what rows of class b do. */
-static double visits_of(const fw_ivf_plan *plan, size_t b)
-{
-    return plan->probes[b] == plan->lists ? (double)plan->lists / FW_IVF_SCAN : plan->probes[b];
-}
-
 /* Every row's class, and the mean number of lists. */
 static void sort_rows(fw_ivf_plan *plan, const fw_vectors *v, const uint32_t *row, size_t rows)
 {
-    double sum = 0, visits = 0;
+    size_t probes = 0, visits = 0; /* whole numbers: the same for any number of threads */
     plan->bin = FW_ARRAY(uint8_t, rows);
-#pragma omp parallel reduction(+ : sum, visits)
+#pragma omp parallel reduction(+ : probes, visits)
     {
         float *query = FW_ARRAY(float, 2 * (size_t)v->dim), own;
 #pragma omp for schedule(static)
@@ -223,13 +217,14 @@ static void sort_rows(fw_ivf_plan *plan, const fw_vectors *v, const uint32_t *ro
             if (fw_stopping()) continue;
             fw_rank_dots(v, row[i], plan->centre, &plan->home[i], 1, query, &own);
             plan->bin[i] = (uint8_t)bin_of(plan, own);
-            sum += plan->probes[plan->bin[i]];
-            visits += visits_of(plan, plan->bin[i]);
+            const size_t own_probes = plan->probes[plan->bin[i]];
+            probes += own_probes;
+            visits += own_probes == plan->lists ? plan->lists / FW_IVF_SCAN : own_probes;
         }
         fw_free(query);
     }
-    plan->mean_probes = sum / (double)rows;
-    plan->mean_visits = visits / (double)rows;
+    plan->mean_probes = (double)probes / (double)rows;
+    plan->mean_visits = (double)visits / (double)rows;
 }
 
 /* A row is compared with its own list, which may be one huge one, and with other lists of mean size. */

@@ -2,6 +2,7 @@
 #include "join.h"
 
 #include <math.h>
+#include <omp.h>
 #include <string.h>
 
 /* A list grows to half as much again before it is cut back: longer lists are cut less often but take memory (1 M rows x
@@ -142,25 +143,33 @@ void fw_search_scan(const fw_search *s, fw_block *b, fw_cand *c, const uint32_t 
     }
 }
 
-/* Positions first.. of n, or of pick; returns how many go into one block. */
-static size_t take_range(uint32_t *out, const uint32_t *pick, size_t first, size_t n)
+/* Rows of a block of n: four blocks for each thread, so that all end together, unless that makes them slow. */
+static size_t block_rows(size_t n)
 {
-    size_t count = n - first < FW_JOIN_ROWS ? n - first : FW_JOIN_ROWS;
+    const size_t least = 48, fair = n / (4 * (size_t)omp_get_max_threads());
+    return fair > FW_JOIN_ROWS ? FW_JOIN_ROWS : fair < least ? least : fair;
+}
+
+/* Positions first.. of n, or of pick, at most `rows`; returns how many go into one block. */
+static size_t take_range(uint32_t *out, const uint32_t *pick, size_t first, size_t n, size_t rows)
+{
+    size_t count = n - first < rows ? n - first : rows;
     for (size_t i = 0; i < count; i++) out[i] = pick ? pick[first + i] : (uint32_t)(first + i);
     return count;
 }
 
 static void search_block(fw_search *s, fw_block *b, fw_cand *c, const uint32_t *probes, size_t first, size_t n,
-                         uint8_t *sure)
+                         size_t rows, uint8_t *sure)
 {
     uint32_t pick[FW_JOIN_ROWS];
-    size_t count = take_range(pick, probes, first, n);
+    size_t count = take_range(pick, probes, first, n, rows);
     fw_search_scan(s, b, c, pick, count);
     for (size_t i = 0; i < count && !fw_stopping(); i++) sure[pick[i]] = finish_one(s, c, b->query, pick[i], i);
 }
 
 int fw_search_blocks(fw_search *s, const uint32_t *probes, size_t n, fw_err *e)
 {
+    const size_t rows = block_rows(n);
     uint8_t *sure = FW_ARRAY(uint8_t, s->probe->n);
 #pragma omp parallel
     {
@@ -169,7 +178,7 @@ int fw_search_blocks(fw_search *s, const uint32_t *probes, size_t n, fw_err *e)
         fw_block_init(&b, s->gallery);
         fw_cand_init(&c, FW_JOIN_ROWS, s->keep, fw_list_cap(s->keep));
 #pragma omp for schedule(dynamic, 1)
-        for (size_t first = 0; first < n; first += FW_JOIN_ROWS) search_block(s, &b, &c, probes, first, n, sure);
+        for (size_t first = 0; first < n; first += rows) search_block(s, &b, &c, probes, first, n, rows, sure);
         fw_cand_free(&c);
         fw_block_free(&b);
     }
@@ -204,10 +213,10 @@ void fw_search_verify(const fw_search *s, fw_block *b, fw_cand *c, const uint32_
 
 /* The candidates now are all pairs whose score, an upper bound, reaches the k-th similarity known so far: none can be
  * missed, and each is judged by its true similarity. */
-static void redo_block(fw_search *s, fw_block *b, fw_cand *c, size_t first)
+static void redo_block(fw_search *s, fw_block *b, fw_cand *c, size_t first, size_t rows)
 {
     uint32_t pick[FW_JOIN_ROWS];
-    size_t count = take_range(pick, s->open, first, s->open_count);
+    size_t count = take_range(pick, s->open, first, s->open_count, rows);
     fw_block_load(b, s->probe, pick, count);
     fw_cand_reset(c, FW_JOIN_ROWS);
     for (size_t i = 0; i < count; i++) b->row_min[i] = c->min[i] = current_kth(s, pick[i]);
@@ -222,6 +231,7 @@ static void redo_block(fw_search *s, fw_block *b, fw_cand *c, size_t first)
 
 int fw_search_redo(fw_search *s, fw_err *e)
 {
+    const size_t rows = block_rows(s->open_count);
 #pragma omp parallel if (s->open_count > 0)
     {
         fw_block b;
@@ -229,7 +239,7 @@ int fw_search_redo(fw_search *s, fw_err *e)
         fw_block_init(&b, s->gallery);
         fw_cand_init(&c, FW_JOIN_ROWS, s->k, fw_list_cap(s->k));
 #pragma omp for schedule(dynamic, 1)
-        for (size_t first = 0; first < s->open_count; first += FW_JOIN_ROWS) redo_block(s, &b, &c, first);
+        for (size_t first = 0; first < s->open_count; first += rows) redo_block(s, &b, &c, first, rows);
         fw_cand_free(&c);
         fw_block_free(&b);
     }

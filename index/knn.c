@@ -196,9 +196,8 @@ static int build_ivf(const fw_vectors *v, const fw_knn_opts *o, const uint32_t *
      * two cost about the same, the true graph is better. */
     bool cheaper = plan.mean_members > .7 * (double)rows / FW_IVF_SCAN;
     if (rc || cheaper) {
-        snprintf(r->why, sizeof r->why,
-                 "%.0f of %zu lists, %.0f rows, would be needed for recall@10 %g, so exact is cheaper",
-                 plan.mean_probes, plan.lists, plan.mean_members, o->recall_floor);
+        snprintf(r->why, sizeof r->why, "%.0f of %zu lists would be needed for recall@10 %g, so exact is cheaper",
+                 plan.mean_probes, plan.lists, o->recall_floor);
         fw_ivf_plan_free(&plan);
         fw_quant_free(q);
         return rc ? rc : build_exact(v, o, row, rows, out, r, e);
@@ -367,8 +366,7 @@ static const char *choose(const fw_knn_opts *o, size_t rows, fw_knn_report *r)
                  small ? "within" : "above", FW_KNN_AUTO_EXACT);
     else
         snprintf(r->why, sizeof r->why, "as set");
-    /* lists need a few rows each to mean anything */
-    if (!strcmp(m, "ivf") && rows < 1000) {
+    if (!strcmp(m, "ivf") && rows < FW_IVF_LEAST) {
         snprintf(r->why, sizeof r->why, "%zu rows are too few for lists", rows);
         m = "exact";
     }

@@ -96,6 +96,9 @@ static int by_similarity(const void *x, const void *y)
     return (a->id > b->id) - (a->id < b->id);
 }
 
+/* Below it, rounding of the products (1e-7) would be seen in a similarity. */
+static const float LEAST_LENGTH = 0.05f;
+
 /* What the centres take from row i's similarities: its dot products with all of them, and what is left of its length. */
 typedef struct taken {
     float to[FW_RELIABILITY_BINS], length;
@@ -132,13 +135,15 @@ static measure measure_new(const fw_relook *r, const fw_vectors *v)
     return m;
 }
 
-/* (x - c)(y - d) / |x - c||y - d|, of xy, which the graph knows: no embedding is read for it. */
+/* (x - c)(y - d) / |x - c||y - d|, of xy, which the graph knows: no embedding is read for it. Both ends of an edge give the
+ * same. Nothing is said of a photo that lies in its centre. */
 static float similarity(const measure *m, size_t i, size_t j, float sim)
 {
     const taken *x = &m->row[i], *y = &m->row[j];
     const size_t c = m->learned->bin[i], d = m->learned->bin[j];
-    const double lengths = (double)x->length * y->length;
-    return lengths > 0 ? (float)(((double)sim - x->to[d] - y->to[c] + m->between[c][d]) / lengths) : 0;
+    if (x->length < LEAST_LENGTH || y->length < LEAST_LENGTH) return 0;
+    const double product = ((double)sim + m->between[c][d]) - ((double)x->to[d] + y->to[c]);
+    return (float)fmin(fmax(product / ((double)x->length * y->length), -1), 1);
 }
 
 static void measure_row(const measure *m, size_t i, const uint32_t *id, const float *sim, size_t count, edge *e)

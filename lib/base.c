@@ -24,11 +24,16 @@ int fw_fail(fw_err *e, int code, const char *fmt, ...)
     return code;
 }
 
+int fw_errno_code(int number)
+{
+    const bool wanting =
+        number == ENOSPC || number == EDQUOT || number == ENOMEM || number == EMFILE || number == ENFILE;
+    return wanting ? FW_EAGAIN : FW_EFAIL;
+}
+
 int fw_fail_errno(fw_err *e, const char *fmt, ...)
 {
-    const int saved = errno;
-    const bool wanting = saved == ENOSPC || saved == EDQUOT || saved == ENOMEM || saved == EMFILE || saved == ENFILE;
-    const int code = wanting ? FW_EAGAIN : FW_EFAIL;
+    const int saved = errno, code = fw_errno_code(saved);
     if (!e || e->code) return code;
     va_list ap;
     va_start(ap, fmt);

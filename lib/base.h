@@ -26,7 +26,7 @@ enum fw_code {
     FW_EFAIL = 1,   /* the operation failed (I/O, damaged workspace, library error) */
     FW_EUSAGE = 2,  /* bad command line, setting or model description */
     FW_EBADIMG = 3, /* finished, but with more bad images than --max-bad allows */
-    FW_EAGAIN = 75, /* try again: lock held, disk full, out of memory */
+    FW_EAGAIN = 75, /* try again: lock held, disk full, out of memory, files or maps */
     FW_ESTOP = 130  /* interrupted; running again resumes */
 };
 
@@ -40,6 +40,7 @@ typedef struct fw_err {
 int fw_fail(fw_err *e, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* Same, with ": strerror(errno)" appended; what the machine lacks now (disk, memory, open files) becomes FW_EAGAIN. */
 int fw_fail_errno(fw_err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int fw_errno_code(int number); /* FW_EAGAIN or FW_EFAIL */
 /* Put a context in front of the message: "commit shard 7: <old message>". Returns e->code. */
 int fw_context(fw_err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

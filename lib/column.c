@@ -60,7 +60,8 @@ int fw_column_open(const char *path, fw_column *out, fw_err *e)
     else if (st.st_size < HEADER)
         rc = fw_fail(e, FW_EFAIL, "open column '%s': shorter than its header", path);
     else if ((map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0)) == MAP_FAILED)
-        rc = fw_fail_errno(e, "map column '%s' (is vm.max_map_count too small? see `facewash doctor`)", path);
+        rc = fw_fail_errno(e, "map column '%s'%s", path,
+                           errno == ENOMEM ? " (is vm.max_map_count too small? see `facewash doctor`)" : "");
     close(fd);
     if (rc) return rc;
     const header *h = map;

@@ -35,8 +35,8 @@ static bool disk_is_full(const char *path)
 static int lmdb_fail(fw_err *e, const char *what, const char *path, int rc)
 {
     if (rc == EIO && disk_is_full(path)) rc = ENOSPC;
-    const bool later = rc == ENOSPC || rc == MDB_MAP_FULL || rc == ENOMEM || rc == EMFILE;
-    return fw_fail(e, later ? FW_EAGAIN : FW_EFAIL, "%s '%s': %s", what, path, mdb_strerror(rc));
+    const int code = rc == MDB_MAP_FULL ? FW_EAGAIN : fw_errno_code(rc);
+    return fw_fail(e, code, "%s '%s': %s", what, path, mdb_strerror(rc));
 }
 
 static int begin(fw_kv_writer *w)

@@ -162,7 +162,7 @@ static void check_memory(tally *t, const fw_conf *c)
  * end), whose files stay open for a moment only, the crops of each shard open, and a few dozen files. */
 enum { MAPS = 26 };
 
-static void check_files(tally *t)
+static void check_files(tally *t, const fw_conf *c)
 {
     struct rlimit l;
     const rlim_t wanted = 1024;
@@ -171,13 +171,14 @@ static void check_files(tally *t)
         line(t, WARN, "open files", "at most %llu; raise it with `ulimit -n %llu`", (unsigned long long)l.rlim_cur,
              (unsigned long long)wanted);
     else
-        line(t, OK, "open files", "at most %llu", (unsigned long long)l.rlim_cur);
+        line(t, OK, "open files", "at most %llu, enough for %.1f M images", (unsigned long long)l.rlim_cur,
+             (double)l.rlim_cur * (double)c->ingest_shard_size / 1e6);
 }
 
 static void check_maps(tally *t, const fw_conf *c)
 {
     unsigned long maps = 0;
-    FILE *f = fopen("/proc/sys/vm/max_map_count", "r");
+    FILE *f = fopen("/proc/sys/vm/max_map_count", "re");
     const bool known = f && fscanf(f, "%lu", &maps) == 1;
     if (f) fclose(f);
     if (known)
@@ -238,7 +239,7 @@ int fw_cmd_doctor(const fw_args *a, fw_err *e)
     check_models(&t, a->conf, "quality.model", "quality");
     check_cpu(&t);
     check_memory(&t, a->conf);
-    check_files(&t);
+    check_files(&t, a->conf);
     check_maps(&t, a->conf);
     check_disk(&t, a->work ? a->work : ".");
     printf("%zu ok, %zu warnings, %zu failed\n", t.count[OK], t.count[WARN], t.count[FAIL]);

@@ -391,6 +391,15 @@ static bool take_known(pass *p, struct fw_tray *t)
     return false;
 }
 
+/* A photo that cannot be read is a status; that the machine lacks something is none, and passes. */
+static int unreadable(struct fw_tray *t, const fw_err *why, fw_err *e)
+{
+    if (why->code == FW_EAGAIN) return fw_fail(e, why->code, "%s", why->msg);
+    t->status = FW_IMG_UNREADABLE;
+    snprintf(t->why, sizeof t->why, "%.150s", why->msg);
+    return FW_OK;
+}
+
 static int read_bytes(pass *p, struct fw_tray *t, fw_err *e)
 {
     const fw_source *src;
@@ -399,12 +408,9 @@ static int read_bytes(pass *p, struct fw_tray *t, fw_err *e)
     const char *bytes = fw_shard_path(t->item.shard, t->item.row, &n);
     char *path = fw_format("%.*s", (int)n, bytes);
     fw_err bad = {0};
-    if (fw_source_read(src, path, p->run->conf->image_max_bytes, &t->bytes, &t->nbytes, &bad)) {
-        t->status = FW_IMG_UNREADABLE;
-        snprintf(t->why, sizeof t->why, "%.150s", bad.msg);
-    }
+    int rc = fw_source_read(src, path, p->run->conf->image_max_bytes, &t->bytes, &t->nbytes, &bad);
     fw_free(path);
-    return FW_OK;
+    return rc ? unreadable(t, &bad, e) : FW_OK;
 }
 
 static int read_tray(void *user, void *tray, fw_err *e)
@@ -789,10 +795,8 @@ int fw_look_at(fw_look *l, int worker, const fw_source *src, const char *key, bo
     t->why[0] = 0;
     free(t->bytes);
     t->bytes = NULL;
-    if (fw_source_read(src, key, l->run.conf->image_max_bytes, &t->bytes, &t->nbytes, &bad)) {
-        t->status = FW_IMG_UNREADABLE;
-        snprintf(t->why, sizeof t->why, "%.150s", bad.msg);
-    }
+    if (fw_source_read(src, key, l->run.conf->image_max_bytes, &t->bytes, &t->nbytes, &bad))
+        FW_TRY(unreadable(t, &bad, e));
     FW_TRY(look_task(l, t, LOOK_DETECT, e));
     take_faces(l, t, out);
     return embed_faces(l, t, all, out, e);

@@ -203,8 +203,11 @@ static int work_tray(void *user, int worker, void *p, fw_err *e)
         const size_t max = g->run->conf->image_max_bytes;
         if (!r->hash_it) continue;
         /* unreadable or too large: content 0 0, and detect will say why */
-        if (r->data ? r->size <= max : !fw_source_read(g->src, path_of(t, r), max, &r->data, &r->size, NULL))
+        fw_err bad = {0};
+        if (r->data ? r->size <= max : !fw_source_read(g->src, path_of(t, r), max, &r->data, &r->size, &bad))
             r->content = fw_hash_bytes(r->data, r->size);
+        else if (bad.code == FW_EAGAIN)
+            return fw_fail(e, bad.code, "%s", bad.msg);
         free(r->data);
         r->data = NULL;
         FW_TRY(fw_check_stop(e));

@@ -30,7 +30,8 @@ typedef struct vectors {
     char *set;
     fw_vectors *v;
     uint8_t *valid;
-    uint16_t *own; /* the embeddings in memory of our own, or NULL: in the files' */
+    void *own; /* block that holds the embeddings, of own_bytes, or NULL: they are in the files' memory */
+    size_t own_bytes;
 } vectors;
 
 struct fw_cache {
@@ -284,19 +285,26 @@ void *fw_col_gather(const fw_cols *c, size_t n)
     return all;
 }
 
-/* The embeddings, in a block of ours where they take no more than a quarter of run.memory: who meets them in no order waits
- * eight times as long for the small pages of a mapped file as for large ones (fw_alloc). NULL: too many. */
-static uint16_t *in_own_memory(const fw_cols *vec, const fw_view *v, size_t memory)
+/* The embeddings in a block of ours, as long as all that are take no more than a quarter of run.memory: who meets them in
+ * no order waits eight times as long for the small pages of a mapped file as for large ones (fw_alloc). Sets out->own. */
+static uint16_t *in_own_memory(const fw_task *t, const struct fw_cache *cache, const fw_cols *vec, const fw_view *v,
+                               vectors *out)
 {
-    const size_t width = (size_t)fw_col_width(vec) * sizeof(uint16_t);
-    if (v->n * width > memory / 4) return NULL;
-    uint16_t *own = fw_alloc(v->n, width);
+    const size_t width = (size_t)fw_col_width(vec) * sizeof(uint16_t),
+                 line = 64; /* a row begins with a line of the cache */
+    size_t owned = v->n * width;
+    for (size_t i = 0; i < cache->vecs; i++) owned += cache->vec[i].own_bytes;
+    if (owned > t->conf->run_memory / 4) return NULL;
+    out->own_bytes = v->n * width;
+    out->own = fw_alloc(out->own_bytes + line, 1);
+    char *at = (char *)out->own + (line - (uintptr_t)out->own % line) % line;
 #pragma omp parallel for schedule(dynamic, 1)
     for (size_t s = 0; s < v->shards; s++) {
-        if (v->shard[s]->rows) memcpy((char *)own + v->base[s] * width, vec->values[s].data, v->shard[s]->rows * width);
+        if (!v->shard[s]->rows || fw_stopping()) continue;
+        memcpy(at + v->base[s] * width, vec->values[s].data, v->shard[s]->rows * width);
         fw_column_release(&vec->values[s]);
     }
-    return own;
+    return (uint16_t *)(void *)at;
 }
 
 const fw_vectors *fw_task_vectors(fw_task *t, const char *set, fw_err *e)
@@ -309,7 +317,12 @@ const fw_vectors *fw_task_vectors(fw_task *t, const char *set, fw_err *e)
             *valid = vec ? fw_task_cols(t, "embed.valid", set, e) : NULL;
     if (!valid) return NULL;
     const int dim = v->shards ? fw_col_width(vec) : 1;
-    uint16_t *own = v->shards ? in_own_memory(vec, v, t->conf->run_memory) : NULL;
+    vectors out = {.set = NULL};
+    const uint16_t *own = v->shards ? in_own_memory(t, cache, vec, v, &out) : NULL;
+    if (fw_check_stop(e)) {
+        fw_free(out.own);
+        return NULL;
+    }
     const uint16_t **chunk = FW_ARRAY(const uint16_t *, v->shards);
     size_t *rows = FW_ARRAY(size_t, v->shards);
     for (size_t s = 0; s < v->shards; s++) {
@@ -319,7 +332,8 @@ const fw_vectors *fw_task_vectors(fw_task *t, const char *set, fw_err *e)
     uint8_t *ok = fw_col_gather(valid, v->n);
     for (size_t i = 0; i < v->n; i++) ok[i] = ok[i] && v->alive[i];
     fw_reserve(&cache->vec, &cache->vec_cap, cache->vecs + 1, sizeof *cache->vec);
-    cache->vec[cache->vecs] = (vectors){fw_strdup(set), fw_vectors_chunks(chunk, rows, v->shards, dim, ok), ok, own};
+    out.set = fw_strdup(set), out.valid = ok, out.v = fw_vectors_chunks(chunk, rows, v->shards, dim, ok);
+    cache->vec[cache->vecs] = out;
     fw_free((void *)chunk);
     fw_free(rows);
     return cache->vec[cache->vecs++].v;

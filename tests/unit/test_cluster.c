@@ -1,6 +1,7 @@
 /* cluster: communities of populations whose people are known; infomap against code lengths worked out by hand. */
 #include "../../index/cluster.h"
 #include "../../index/knn.h"
+#include "../../index/relook.h"
 #include "people.h"
 
 #include <math.h>
@@ -261,6 +262,42 @@ static int setup(void **state)
     return 0;
 }
 
+/* By the embeddings themselves, less their centres. */
+static void edges_are_measured_as_if_by_embeddings(void **state)
+{
+    (void)state;
+    enum { N = 60, DIM = 64, CENTRES = FW_RELIABILITY_BINS * DIM };
+    fw_rng rng = {3};
+    uint16_t *h = fw_alloc(N * DIM, sizeof *h);
+    float centre[CENTRES], x[DIM], y[DIM];
+    uint8_t bin[N];
+    for (size_t c = 0; c < CENTRES; c++) centre[c] = 0.05f * (float)fw_rng_normal(&rng);
+    for (size_t i = 0; i < N; i++) {
+        for (size_t d = 0; d < DIM; d++) x[d] = (float)fw_rng_normal(&rng);
+        fw_normalise(x, DIM);
+        fw_float_to_half(x, h + i * DIM, DIM);
+        bin[i] = (uint8_t)fw_rng_below(&rng, FW_RELIABILITY_BINS);
+    }
+    fw_vectors *v = fw_vectors_wrap(h, N, DIM, NULL);
+    fw_graph *g = NULL;
+    fw_err e = {0};
+    assert_int_equal(fw_knn_build(v, &(fw_knn_opts){.k = 20}, &g, NULL, &e), FW_OK);
+    fw_relook r = {.learned = {.bin = bin, .centre = centre}, .view = fw_vectors_centred(v, bin, centre)};
+    fw_relook_edges(&r, v, g, -1);
+    assert_int_equal(r.edges.off[N], g->off[N]);
+    for (size_t i = 0; i < N; i++)
+        for (uint64_t k = r.edges.off[i]; k < r.edges.off[i + 1]; k++) {
+            fw_vectors_get(r.view, i, x);
+            fw_vectors_get(r.view, r.edges.id[k], y);
+            assert_true(fabs(r.edges.sim[k] - fw_dot(x, y, DIM)) < 1e-5);
+            assert_true(k == r.edges.off[i] || r.edges.sim[k] <= r.edges.sim[k - 1]);
+        }
+    fw_free((void *)r.edges.off), fw_free((void *)r.edges.id), fw_free((void *)r.edges.sim);
+    fw_vectors_free(r.view), fw_vectors_free(v);
+    fw_graph_free(g);
+    fw_free(h);
+}
+
 static int teardown(void **state)
 {
     crowd_free(*state);
@@ -276,6 +313,7 @@ int main(void)
         cmocka_unit_test(a_lone_photo_is_alone),
         cmocka_unit_test(joining_finds_what_edges_miss),
         cmocka_unit_test(a_second_look_knows_hard_photos),
+        cmocka_unit_test(edges_are_measured_as_if_by_embeddings),
         cmocka_unit_test(same_ids_for_any_thread_count),
         cmocka_unit_test(nothing_in_nothing_out),
         cmocka_unit_test(thresholds_rise_with_the_set),

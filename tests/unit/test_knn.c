@@ -543,8 +543,8 @@ static void near_lists_are_the_nearest(void **state)
 static void ivf_gives_way_to_exact_where_lists_do_not_help(void **state)
 {
     FW_UNUSED(state);
-    uint16_t *h = people(2000, 128, 128, 34);
-    fw_vectors *v = fw_vectors_wrap(h, 2000, 128, NULL);
+    uint16_t *h = people(6000, 128, 128, 34);
+    fw_vectors *v = fw_vectors_wrap(h, 6000, 128, NULL);
     fw_knn_report r;
     fw_graph *g = build(v, (fw_knn_opts){.method = "ivf", .k = 10, .recall_floor = 0.999}, &r);
     assert_string_equal(r.method, "exact");
