@@ -123,7 +123,7 @@ static void flows(const level *l, modules *m)
 }
 
 /* Nodes are visited in random order, and each looks at its neighbours' modules, which lie anywhere: of millions of nodes
- * every look waits for memory. So edges are asked for some nodes ahead, and the modules behind them a few nodes later. */
+ * every look waits for memory. So edges are asked for some nodes ahead, and the modules behind them a few later. */
 enum { OFFSETS_AHEAD = 16, EDGES_AHEAD = 8, MODULES_AHEAD = 3 };
 
 static void ask_edges(const level *l, size_t node)

@@ -44,11 +44,11 @@ static inline void fw_ivf_room(uint32_t **p, size_t *room, size_t need)
 
 /* A list's rows are those whose nearest centre it is. Lists that lie near each other have numbers near each other. */
 #define FW_IVF_BINS 16
-/* A row that looks into all lists need not be grouped with others by list: it meets everybody, panel by panel, which costs
- * as much as visits to one list in so many. Faces lie in 140 dimensions of like weight, where the nearest strangers of a
- * photo without kin are anywhere: 1 M faces, 20 a person, in 25,000 lists: of the 6 % of rows that are hardest 1,536 lists
- * find .91 of the ten nearest, 3,072 .96. A pair is scored in .4 ns of a thread so (AMX), in 5 to 10 by visits; 1 M rows took
- * 158 s (2 threads) without, 139 with 8; since then, by faster memory, 74 with 8 or 16. */
+/* A row that looks into all lists need not be grouped with others by list: it meets everybody, panel by panel, which
+ * costs as much as visits to one list in so many. Faces lie in 140 dimensions of like weight, where the nearest strangers
+ * of a photo without kin are anywhere: 1 M faces, 20 a person, in 25,000 lists: of the 6 % of rows that are hardest, 1,536
+ * lists find .91 of the ten nearest, 3,072 .96. A pair is scored in .4 ns of a thread so (AMX), in 5 to 10 by visits; 1 M
+ * rows took 158 s (2 threads) without, 139 with 8; since then, by faster memory, 74 with 8 or 16. */
 #define FW_IVF_SCAN 12
 /* Fewer rows are not tried: the 16 lists of 16 rows that everybody looks into cost more than the symmetric join. */
 #define FW_IVF_LEAST 4400

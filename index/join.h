@@ -201,10 +201,11 @@ typedef struct fw_search {
     size_t open_count;
 } fw_search;
 
-/* Fill results by the symmetric join (self only; lists of all rows in memory), or those of some probes block by block. Both leave the
- * uncertified probes in s->open; fw_search_redo then answers those exactly. */
+/* Fill results by the symmetric join (self only; lists of all rows in memory), or block by block those of the probes at
+ * positions probes[0..n-1] (NULL: 0 .. n-1). Both leave the uncertified probes in s->open, a fresh table that the caller
+ * frees; fw_search_redo then answers those exactly. */
 FW_MUST_USE int fw_search_symmetric(fw_search *s, fw_err *e);
-FW_MUST_USE int fw_search_blocks(fw_search *s, const uint32_t *probes, size_t n, fw_err *e); /* NULL: 0 .. n-1 */
+FW_MUST_USE int fw_search_blocks(fw_search *s, const uint32_t *probes, size_t n, fw_err *e);
 FW_MUST_USE int fw_search_redo(fw_search *s, fw_err *e);
 size_t fw_search_symmetric_bytes(const fw_search *s);
 /* Re-score the candidates key[0..len-1] (gallery positions) of probe p and write its results; true if certified, given
