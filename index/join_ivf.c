@@ -4,11 +4,10 @@
 #include <omp.h>
 
 /* Rows that are answered together: the more, the fuller the blocks that meet a list, and the more rows share a
- * candidate whose true similarity is wanted. 1 M rows, 25,000 lists, before rows met everybody, seconds of two
- * threads: 82.6 to score and 39.6 to
- * rank by tasks of 2,048, 76.3 and 32.1 by 8,192. Fewer where that would take too much memory: candidates take 28 bytes
- * each, with room to grow and to be ranked, visits (a row and a list) 8: 117 and 268 MB of all threads, or more where
- * there are more than eight. */
+ * candidate whose true similarity is wanted. 1 M rows, 25,000 lists, before rows met everybody, seconds of two threads:
+ * 82.6 to score and 39.6 to rank by tasks of 2,048, 76.3 and 32.1 by 8,192. Fewer where that would take too much memory:
+ * candidates take 28 bytes each, with room to grow and to be ranked, visits (a row and a list) 8: 117 and 268 MB of all
+ * threads, or more where there are more than eight. */
 #define TASK         8192
 #define CANDIDATES   ((size_t)1 << 22)
 #define VISITS       ((size_t)1 << 25)
