@@ -298,6 +298,37 @@ static void edges_are_measured_as_if_by_embeddings(void **state)
     fw_free(h);
 }
 
+/* More photos than may teach, and only the last clusters hold hard ones, which lean towards a direction of their own:
+ * whoever took the first clusters would not know it. */
+static void clusters_teach_evenly(void **state)
+{
+    (void)state;
+    enum { DIM = PEOPLE_DIM, EACH = 4, CLUSTERS = 36000, N = EACH * CLUSTERS, HARD_FROM = CLUSTERS * 2 / 3 };
+    fw_rng rng = {11};
+    uint16_t *h = fw_alloc((size_t)N * DIM, sizeof *h);
+    uint32_t *module = FW_ARRAY(uint32_t, N);
+    float x[DIM];
+    for (size_t i = 0; i < N; i++) {
+        module[i] = (uint32_t)(i / EACH);
+        people_photo(i / EACH, 0.5, &rng, h + i * DIM);
+        if (module[i] < HARD_FROM || i % EACH) continue;
+        fw_half_to_float(h + i * DIM, x, DIM);
+        for (size_t d = 0; d < DIM; d += 2) x[d] += 0.25f;
+        fw_normalise(x, DIM);
+        fw_float_to_half(x, h + i * DIM, DIM);
+    }
+    fw_vectors *v = fw_vectors_wrap(h, N, DIM, NULL);
+    fw_relook r;
+    assert_true(fw_relook_learn(&r, v, module));
+    assert_in_range(r.learned.learned, 32768, 65536);
+    size_t known = 0, hard = 0;
+    for (size_t i = (size_t)HARD_FROM * EACH; i < N; i += EACH, hard++) known += r.learned.bin[i] == 0;
+    assert_true(known > hard * 9 / 10);
+    fw_relook_free(&r);
+    fw_vectors_free(v);
+    fw_free(h), fw_free(module);
+}
+
 static int teardown(void **state)
 {
     crowd_free(*state);
@@ -314,6 +345,7 @@ int main(void)
         cmocka_unit_test(joining_finds_what_edges_miss),
         cmocka_unit_test(a_second_look_knows_hard_photos),
         cmocka_unit_test(edges_are_measured_as_if_by_embeddings),
+        cmocka_unit_test(clusters_teach_evenly),
         cmocka_unit_test(same_ids_for_any_thread_count),
         cmocka_unit_test(nothing_in_nothing_out),
         cmocka_unit_test(thresholds_rise_with_the_set),
