@@ -39,12 +39,13 @@ void fw_cluster_calibrate(fw_calib *c, const fw_vectors *v, uint64_t seed)
     fw_free(own);
 }
 
-/* Edges of a row that count: the first k with enough similarity. */
+/* Edges of a row that count: the first k with enough similarity, which is their weight: infomap wants it above 0, and the
+ * threshold of a set without people may be below. */
 static uint64_t row_end(const fw_graph *g, size_t row, int k, double threshold)
 {
     uint64_t i = g->off[row], end = g->off[row + 1];
     if (end > i + (uint64_t)k) end = i + (uint64_t)k;
-    while (i < end && g->sim[i] >= threshold) i++;
+    while (i < end && g->sim[i] >= threshold && g->sim[i] > 0) i++;
     return i;
 }
 
@@ -214,7 +215,7 @@ static int look_again(const fw_vectors *v, const fw_graph *g, const fw_cluster_o
 {
     fw_relook taught;
     FW_TRY(fw_check_stop(e));
-    if (!fw_relook_learn(&taught, v, module)) return FW_OK;
+    if (!fw_relook_learn(&taught, v, module)) return fw_check_stop(e); /* stopped, it has learned too little */
     fw_calib *c = FW_NEW(fw_calib);
     fw_cluster_calibrate(c, taught.view, o->seed);
     fw_cluster_opts again = fw_cluster_defaults(c, fw_vectors_usable(v));

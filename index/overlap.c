@@ -40,7 +40,7 @@ fw_overlap_opts fw_overlap_defaults(void)
 /* One side's identities: rows by identity and, on demand, trimmed centroids. */
 typedef struct people {
     const fw_overlap_side *side;
-    uint32_t *of; /* row -> identity: the label, or labels + k for the k-th unlabelled row */
+    uint32_t *of; /* row -> identity: the label, or labels + k for the k-th unlabelled face; none without a face */
     size_t count;
     fw_groups groups;
     double trim;
@@ -51,8 +51,10 @@ typedef struct people {
 static people people_new(const fw_overlap_side *side, double trim)
 {
     people p = {.side = side, .of = FW_ARRAY(uint32_t, side->vectors->n), .count = side->labels, .trim = trim};
-    for (size_t i = 0; i < side->vectors->n; i++)
-        p.of[i] = side->label && side->label[i] != FW_OVERLAP_NONE ? side->label[i] : (uint32_t)p.count++;
+    for (size_t i = 0; i < side->vectors->n; i++) {
+        p.of[i] = side->label ? side->label[i] : FW_OVERLAP_NONE;
+        if (p.of[i] == FW_OVERLAP_NONE && fw_vectors_valid(side->vectors, i)) p.of[i] = (uint32_t)p.count++;
+    }
     fw_groups_build(&p.groups, side->vectors, p.of, p.count);
     return p;
 }

@@ -158,23 +158,32 @@ static int load_shard(fw_store *s, unsigned number, const char *dir, fw_err *e)
     return rc;
 }
 
+static size_t count_numbers(const fw_names *names)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < names->n; i++) {
+        char *end;
+        strtoul(names->name[i], &end, 10);
+        count += end != names->name[i] && !*end;
+    }
+    return count;
+}
+
+/* By number, not in the order of names: the millionth has a digit more. */
 static int load_shards(fw_store *s, fw_err *e)
 {
     char *dir = join(s, "shards");
-    fw_names names;
+    fw_names names = {0};
     int rc = fw_list_dir(dir, &names, e);
-    for (size_t i = 0; !rc && i < names.n; i++) {
-        char *end;
-        unsigned long number = strtoul(names.name[i], &end, 10);
-        if (*end || end == names.name[i]) continue;
-        char *path = fw_format("%s/%s", dir, names.name[i]);
-        if (number != s->shards)
+    for (size_t n = rc ? 0 : count_numbers(&names); s->shards < n && !rc;) {
+        char *path = fw_format("%s/%06zu", dir, s->shards);
+        if (!fw_exists(path))
             rc = fw_fail(e, FW_EFAIL, "open workspace '%s': shard %zu is missing", s->root, s->shards);
         else
-            rc = load_shard(s, (unsigned)number, path, e);
+            rc = load_shard(s, (unsigned)s->shards, path, e);
         fw_free(path);
     }
-    if (!rc || names.n) fw_names_free(&names);
+    fw_names_free(&names);
     fw_free(dir);
     return rc;
 }
@@ -211,7 +220,9 @@ static int load_removed(fw_store *s, fw_err *e)
         if (!sh->removed) sh->removed = FW_ARRAY(uint8_t, sh->rows);
         sh->removed[row] = 1;
     }
+    const bool failed = ferror(f);
     fclose(f);
+    if (failed) return fw_fail(e, FW_EFAIL, "list of removed images in '%s': cannot be read", s->root);
     return got == EOF ? FW_OK : fw_fail(e, FW_EFAIL, "list of removed images in '%s': damaged", s->root);
 }
 

@@ -80,7 +80,7 @@ static int find_all_rows(fw_claims *c, fw_task *t, bool benchmarks, fw_err *e)
 {
     const char *const *names;
     size_t n, sets = benchmarks ? fw_task_benchmarks(t, &names) : 0;
-    wanted *w = list_hashes(&c->d, &n);
+    wanted *w = list_hashes(c->d, &n);
     for (size_t s = 0; n && !e->code && s <= sets; s++) {
         const fw_view *v = fw_task_view(t, s ? names[s - 1] : "", e);
         if (v) find_rows(c, w, n, v, (uint32_t)s);
@@ -114,9 +114,9 @@ static void find_labels(fw_claims *c, const fw_view *v)
     named *sorted = FW_ARRAY(named, v->labels);
     for (uint32_t l = 0; l < v->labels; l++) sorted[l] = (named){v->label_name[l], l};
     if (v->labels) qsort(sorted, v->labels, sizeof *sorted, by_name);
-    for (size_t k = 0; k < c->d.n; k++) {
-        c->label[2 * k] = label_id(sorted, v->labels, c->d.claim[k].label);
-        c->label[2 * k + 1] = label_id(sorted, v->labels, c->d.claim[k].into);
+    for (size_t k = 0; k < c->d->n; k++) {
+        c->label[2 * k] = label_id(sorted, v->labels, c->d->claim[k].label);
+        c->label[2 * k + 1] = label_id(sorted, v->labels, c->d->claim[k].into);
     }
     fw_free(sorted);
 }
@@ -128,9 +128,9 @@ int fw_claims_open(fw_task *t, bool benchmarks, fw_claims *out, fw_err *e)
     *out = (fw_claims){0};
     const fw_view *v = fw_task_view(t, "", e);
     if (!v) return e->code;
-    FW_TRY(fw_task_decisions(t, &out->d, e));
-    out->label = FW_ARRAY(uint32_t, 2 * out->d.n);
-    if (out->d.n) find_labels(out, v);
+    out->d = fw_task_decisions(t);
+    out->label = FW_ARRAY(uint32_t, 2 * out->d->n);
+    if (out->d->n) find_labels(out, v);
     int rc = find_all_rows(out, t, benchmarks, e);
     if (rc) fw_claims_free(out);
     return rc;
@@ -138,7 +138,6 @@ int fw_claims_open(fw_task *t, bool benchmarks, fw_claims *out, fw_err *e)
 
 void fw_claims_free(fw_claims *c)
 {
-    fw_decisions_free(&c->d);
     fw_free(c->at);
     fw_free(c->label);
     *c = (fw_claims){0};
@@ -163,7 +162,7 @@ const fw_claim_row *fw_claims_rows(const fw_claims *c, size_t k, int side, size_
 bool fw_claims_match(const fw_claims *c, size_t k)
 {
     size_t a, b;
-    fw_claim_kind kind = c->d.claim[k].kind;
+    fw_claim_kind kind = c->d->claim[k].kind;
     if (kind == FW_CLAIM_LABELS) return c->label[2 * k] != FW_NO_LABEL && c->label[2 * k + 1] != FW_NO_LABEL;
     fw_claims_rows(c, k, 0, &a);
     fw_claims_rows(c, k, 1, &b);

@@ -17,8 +17,8 @@ typedef struct fw_claim_row {
 } fw_claim_row;
 
 typedef struct fw_claims {
-    fw_decisions d;
-    fw_claim_row *at; /* by side, then set, then row */
+    const fw_decisions *d; /* the run's */
+    fw_claim_row *at;      /* by side, then set, then row */
     size_t n, cap;
     uint32_t *label; /* 2 per claim: label ids, FW_NO_LABEL */
 } fw_claims;

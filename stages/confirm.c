@@ -64,7 +64,7 @@ static void take_face(work *w, size_t k)
     if (named == FW_NO_LABEL) return;
     for (size_t i = 0; i < n; i++) {
         uint32_t row = at[i].row, own = w->v->label[row];
-        bool yes = w->c.d.claim[k].yes;
+        bool yes = w->c.d->claim[k].yes;
         if (own == FW_NO_LABEL || (!yes && named != own)) continue;
         w->confirmed[row] = yes && named == own ? 1 : -1;
         w->label[row] = yes ? named : FW_NONE;
@@ -78,9 +78,9 @@ static void take_labels(work *w)
     uint32_t *to = FW_ARRAY(uint32_t, w->v->labels);
     bool any = false;
     for (uint32_t l = 0; l < w->v->labels; l++) to[l] = l;
-    for (size_t k = 0; k < w->c.d.n; k++) {
+    for (size_t k = 0; k < w->c.d->n; k++) {
         uint32_t from = w->c.label[2 * k], into = w->c.label[2 * k + 1];
-        if (w->c.d.claim[k].kind != FW_CLAIM_LABELS || !w->c.d.claim[k].yes || !fw_claims_match(&w->c, k)) continue;
+        if (w->c.d->claim[k].kind != FW_CLAIM_LABELS || !w->c.d->claim[k].yes || !fw_claims_match(&w->c, k)) continue;
         while (to[into] != into) into = to[into];
         if (from == into || to[from] != from) continue; /* a circle, or two targets: the first stands */
         to[from] = into;
@@ -94,8 +94,8 @@ static void take_labels(work *w)
 
 static void take_claims(work *w)
 {
-    for (size_t k = 0; k < w->c.d.n; k++)
-        if (w->c.d.claim[k].kind == FW_CLAIM_IS) take_face(w, k);
+    for (size_t k = 0; k < w->c.d->n; k++)
+        if (w->c.d->claim[k].kind == FW_CLAIM_IS) take_face(w, k);
     take_labels(w);
 }
 
@@ -287,7 +287,7 @@ static void decide_faces(const work *w, fw_audit *a, double same_person, size_t 
     if (!n || !m || one->row == two->row) return;
     uint32_t label = w->v->label[one->row];
     if (label == FW_NO_LABEL || label != w->v->label[two->row]) return; /* across labels: stage decide */
-    if (w->c.d.claim[k].yes)
+    if (w->c.d->claim[k].yes)
         rejoin(w, a, one->row, two->row);
     else
         part(w, a, same_person, one->row, two->row);
@@ -297,8 +297,8 @@ static int decide_pairs(work *w, fw_audit *a, fw_err *e)
 {
     double same_person = 0;
     size_t faces = 0;
-    for (size_t k = 0; k < w->c.d.n; k++) {
-        const fw_claim *c = &w->c.d.claim[k];
+    for (size_t k = 0; k < w->c.d->n; k++) {
+        const fw_claim *c = &w->c.d->claim[k];
         faces += c->kind == FW_CLAIM_FACES;
         if (c->kind == FW_CLAIM_LABELS && fw_claims_match(&w->c, k))
             decide_labels(a, w->c.label[2 * k], w->c.label[2 * k + 1], c->yes);
@@ -306,8 +306,8 @@ static int decide_pairs(work *w, fw_audit *a, fw_err *e)
     if (!faces) return FW_OK;
     FW_TRY(threshold(w, &same_person, e));
     fw_groups_build(&w->g, w->vec, w->v->label, w->v->labels);
-    for (size_t k = 0; k < w->c.d.n; k++)
-        if (w->c.d.claim[k].kind == FW_CLAIM_FACES) decide_faces(w, a, same_person, k);
+    for (size_t k = 0; k < w->c.d->n; k++)
+        if (w->c.d->claim[k].kind == FW_CLAIM_FACES) decide_faces(w, a, same_person, k);
     fw_groups_free(&w->g);
     return FW_OK;
 }

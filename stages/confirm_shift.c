@@ -25,10 +25,10 @@ static int kind_of(const fw_audit *a, size_t row)
 static void hear_faces(fw_people *p, const fw_audit *machine)
 {
     uint8_t *heard = FW_ARRAY(uint8_t, p->v->n);
-    for (size_t k = 0; k < p->c->d.n; k++) {
+    for (size_t k = 0; k < p->c->d->n; k++) {
         size_t n;
         const fw_claim_row *at = fw_claims_rows(p->c, k, 0, &n);
-        if (p->c->d.claim[k].kind != FW_CLAIM_IS || !n) continue;
+        if (p->c->d->claim[k].kind != FW_CLAIM_IS || !n) continue;
         size_t row = at->row;
         if (heard[row] || !p->confirmed[row] || !flagged(p, machine, row)) continue;
         heard[row] = 1;
@@ -46,17 +46,17 @@ static uint32_t merged_of(const fw_audit *a, uint32_t one, uint32_t two)
 
 static uint32_t merged_of_claim(const fw_people *p, const fw_audit *a, size_t k)
 {
-    if (p->c->d.claim[k].kind != FW_CLAIM_LABELS || !fw_claims_match(p->c, k)) return FW_NO_LABEL;
+    if (p->c->d->claim[k].kind != FW_CLAIM_LABELS || !fw_claims_match(p->c, k)) return FW_NO_LABEL;
     return merged_of(a, p->c->label[2 * k], p->c->label[2 * k + 1]);
 }
 
 void fw_people_hear(fw_people *p, const fw_audit *machine)
 {
     hear_faces(p, machine);
-    for (size_t k = 0; k < p->c->d.n; k++) {
+    for (size_t k = 0; k < p->c->d->n; k++) {
         uint32_t l = merged_of_claim(p, machine, k);
         if (l != FW_NO_LABEL)
-            fw_answers_add(&p->answers[FW_PEOPLE_MERGE], (double)machine->id_score[l], p->c->d.claim[k].yes);
+            fw_answers_add(&p->answers[FW_PEOPLE_MERGE], (double)machine->id_score[l], p->c->d->claim[k].yes);
     }
 }
 
@@ -96,7 +96,7 @@ static void shift_faces(const fw_people *p, fw_audit *a, const fw_shift *shift, 
 static void shift_merges(const fw_people *p, fw_audit *a, const fw_shift *shift, size_t *changed)
 {
     uint8_t *answered = FW_ARRAY(uint8_t, p->v->labels);
-    for (size_t k = 0; k < p->c->d.n; k++) {
+    for (size_t k = 0; k < p->c->d->n; k++) {
         uint32_t l = merged_of_claim(p, a, k);
         if (l != FW_NO_LABEL) answered[l] = 1;
     }

@@ -46,7 +46,7 @@ static void use_row(fw_decide *w, size_t row, bool yes)
 
 static void photos_of_claim(fw_decide *w, size_t k)
 {
-    const fw_claim *c = &w->c.d.claim[k];
+    const fw_claim *c = &w->c.d->claim[k];
     size_t n;
     const fw_claim_row *at = fw_claims_rows(&w->c, k, 0, &n);
     uint32_t named = w->c.label[2 * k];
@@ -111,7 +111,7 @@ static void faces_of_claim(fw_decide *w, size_t k)
     w->by[a->row] = w->by[b->row] = fw_decide_who(w, k);
     if (w->v->label[a->row] == w->v->label[b->row])
         mark_moved(w, w->v->label[a->row], fw_decide_who(w, k));
-    else if (w->c.d.claim[k].yes)
+    else if (w->c.d->claim[k].yes)
         one_person(w, a->row, b->row);
     else
         two_people(w, a->row, b->row);
@@ -121,10 +121,10 @@ static void faces_of_claim(fw_decide *w, size_t k)
 static void mark_labels(fw_decide *w)
 {
     uint16_t *touched = FW_ARRAY(uint16_t, w->v->labels);
-    for (size_t k = 0; k < w->c.d.n; k++) {
-        if (w->c.d.claim[k].kind != FW_CLAIM_LABELS || !fw_claims_match(&w->c, k)) continue;
+    for (size_t k = 0; k < w->c.d->n; k++) {
+        if (w->c.d->claim[k].kind != FW_CLAIM_LABELS || !fw_claims_match(&w->c, k)) continue;
         touched[w->c.label[2 * k]] = fw_decide_who(w, k);
-        if (!w->c.d.claim[k].yes) touched[w->c.label[2 * k + 1]] = fw_decide_who(w, k);
+        if (!w->c.d->claim[k].yes) touched[w->c.label[2 * k + 1]] = fw_decide_who(w, k);
     }
     for (size_t i = 0; i < w->v->n; i++)
         if (w->v->label[i] != FW_NO_LABEL && touched[w->v->label[i]] && w->verdict[i] == FW_KEEP)
@@ -134,10 +134,10 @@ static void mark_labels(fw_decide *w)
 
 void fw_decide_people(fw_decide *w)
 {
-    if (!w->c.d.n) return;
+    if (!w->c.d->n) return;
     mark_labels(w);
-    for (size_t k = 0; k < w->c.d.n; k++) {
-        fw_claim_kind kind = w->c.d.claim[k].kind;
+    for (size_t k = 0; k < w->c.d->n; k++) {
+        fw_claim_kind kind = w->c.d->claim[k].kind;
         if (kind == FW_CLAIM_IS || kind == FW_CLAIM_USE) photos_of_claim(w, k);
         if (kind == FW_CLAIM_FACES) faces_of_claim(w, k);
     }
@@ -159,7 +159,7 @@ static void overlap_of_claim(fw_decide *w, size_t k, uint16_t *who, fw_answers *
     size_t n, m, found = 0;
     const fw_claim_row *a = fw_claims_rows(&w->c, k, 0, &n), *b = fw_claims_rows(&w->c, k, 1, &m);
     if (!n || !m || (a[n - 1].set == 0 && b[m - 1].set == 0)) return; /* no side in a benchmark */
-    bool yes = w->c.d.claim[k].yes;
+    bool yes = w->c.d->claim[k].yes;
     for (size_t f = 0; f < w->findings; f++) {
         uint32_t set = w->o_bench[f] + 1, here = w->o_row[f], there = w->o_bench_row[f];
         bool ab = has_row(a, n, 0, here) && has_row(b, m, set, there);
@@ -200,8 +200,8 @@ void fw_decide_overlap(fw_decide *w)
 {
     uint16_t *who = FW_ARRAY(uint16_t, w->v->labels);
     fw_answers heard = {0};
-    for (size_t k = 0; k < w->c.d.n; k++)
-        if (w->c.d.claim[k].kind == FW_CLAIM_FACES) overlap_of_claim(w, k, who, &heard);
+    for (size_t k = 0; k < w->c.d->n; k++)
+        if (w->c.d->claim[k].kind == FW_CLAIM_FACES) overlap_of_claim(w, k, who, &heard);
     shift_overlap(w, &heard);
     for (size_t i = 0; i < w->v->n; i++) { /* all of the identity that is left goes, or stays, by that word */
         uint32_t label = w->v->label[i];
@@ -215,7 +215,7 @@ void fw_decide_overlap(fw_decide *w)
 
 int fw_decide_report(fw_decide *w, fw_err *e)
 {
-    const fw_decisions *d = &w->c.d;
+    const fw_decisions *d = w->c.d;
     uint8_t *done = FW_ARRAY(uint8_t, d->standing);
     size_t applied = 0, empty = 0;
     for (size_t k = 0; k < d->n; k++) done[d->claim[k].decision] |= fw_claims_match(&w->c, k) ? 2 : 1;

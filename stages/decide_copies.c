@@ -113,7 +113,7 @@ typedef struct claimed {
 
 static bool rows_of_claim(const fw_decide *w, size_t k, claimed *c)
 {
-    if (w->c.d.claim[k].kind != FW_CLAIM_IMAGES) return false;
+    if (w->c.d->claim[k].kind != FW_CLAIM_IMAGES) return false;
     c->a = fw_claims_rows(&w->c, k, 0, &c->n);
     c->b = fw_claims_rows(&w->c, k, 1, &c->m);
     if (!c->n || !c->m || c->a->set || c->b->set || c->a->row == c->b->row) return false;
@@ -158,12 +158,12 @@ static void take_claims(fw_decide *w)
     uint32_t groups = 0;
     for (size_t i = 0; i < w->v->n; i++)
         if (w->group[i] != FW_NO_LABEL && w->group[i] >= groups) groups = w->group[i] + 1;
-    for (size_t k = 0; k < w->c.d.n; k++) {
+    for (size_t k = 0; k < w->c.d->n; k++) {
         claimed c;
         if (!rows_of_claim(w, k, &c)) continue;
         mark(w, c.a, c.n, fw_decide_who(w, k));
         mark(w, c.b, c.m, fw_decide_who(w, k));
-        if (w->c.d.claim[k].yes)
+        if (w->c.d->claim[k].yes)
             are_copies(w, &c, fw_decide_who(w, k), &groups);
         else
             not_copies(w, &c, &groups);
@@ -176,14 +176,14 @@ static void take_claims(fw_decide *w)
 static void hear(const photos *p, uint8_t *said, fw_answers *heard)
 {
     const fw_decide *w = p->w;
-    for (size_t k = 0; k < w->c.d.n; k++) {
+    for (size_t k = 0; k < w->c.d->n; k++) {
         claimed c;
         if (!rows_of_claim(w, k, &c)) continue;
         for (size_t i = 0; i < c.n; i++) said[c.a[i].row] = 1;
         for (size_t i = 0; i < c.m; i++) said[c.b[i].row] = 1;
         uint32_t g = w->group_in[c.a->row];
         if (g == FW_NO_LABEL || g != w->group_in[c.b->row] || same_bytes(p, c.a->row, c.b->row)) continue;
-        fw_answers_add(heard, probability(margin_of(p, c.a->row, c.b->row, NULL)), w->c.d.claim[k].yes);
+        fw_answers_add(heard, probability(margin_of(p, c.a->row, c.b->row, NULL)), w->c.d->claim[k].yes);
     }
 }
 

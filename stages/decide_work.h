@@ -15,7 +15,7 @@ typedef struct fw_decide {
     const float *score_in, *o_score, *dup_sim_in;
     size_t findings;
     uint8_t *verdict, *dup_kept, *dup_kind, *dup_why;
-    uint16_t *by;     /* 0: the machine; k: curator k - 1 of c.d.who */
+    uint16_t *by;     /* 0: the machine; k: curator k - 1 of c.d->who */
     uint8_t *chosen;  /* 1: the copy that a curator chose to keep */
     uint8_t *vouched; /* 1: a curator says that it is the person under whose label it is kept */
     uint16_t *flags;
@@ -36,7 +36,7 @@ typedef struct fw_copies {
 /* Who made claim k, as in `by`. */
 static inline uint16_t fw_decide_who(const fw_decide *w, size_t k)
 {
-    uint32_t who = w->c.d.claim[k].who;
+    uint32_t who = w->c.d->claim[k].who;
     return (uint16_t)(who < UINT16_MAX - 1 ? who + 1 : UINT16_MAX);
 }
 

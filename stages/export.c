@@ -1,7 +1,7 @@
 /* export: the files that training and other tools read (the contract stands in README, "Export").
  *
- * Everything is written into a hidden folder inside the target first, then moved into place file by file: a full disk
- * or a crash leaves the files of the last export as they were.
+ * Everything is written into a hidden folder inside the target first, then moved into place (export_place.h): a full disk
+ * or a crash leaves the files of the last export as they were, or a new one that the next export finishes.
  */
 #include "../index/vectors.h"
 #include "../lib/file.h"
@@ -12,6 +12,7 @@
 #include "command.h"
 #include "decide.h"
 #include "export_ledger.h"
+#include "export_place.h"
 #include "export_set.h"
 #include "sample.h"
 
@@ -470,33 +471,21 @@ static int write_all(export *x, fw_err *e)
     return write_summary(x, e);
 }
 
-static int move_into_place(const char *from, const char *to, fw_err *e)
-{
-    fw_names names;
-    FW_TRY(fw_list_dir(from, &names, e));
-    for (size_t i = 0; !e->code && i < names.n; i++) {
-        char *a = fw_format("%s/%s", from, names.name[i]), *b = fw_format("%s/%s", to, names.name[i]);
-        if (rename(a, b)) fw_fail_errno(e, "move '%s' to '%s'", a, b);
-        fw_free(a);
-        fw_free(b);
-    }
-    fw_names_free(&names);
-    return e->code ? e->code : fw_fsync_path(to, e);
-}
-
-/* Staging folders of exports that were killed. */
-static int remove_leftovers(const char *dir, fw_err *e)
-{
-    fw_names names;
-    FW_TRY(fw_list_dir(dir, &names, e));
-    for (size_t i = 0; !e->code && i < names.n; i++) {
-        char *path = fw_format("%s/%s", dir, names.name[i]);
-        if (!strncmp(names.name[i], ".writing.", 9)) fw_remove_tree(path, e);
-        fw_free(path);
-    }
-    fw_names_free(&names);
-    return e->code;
-}
+/* All files that an export of a form may hold. Those of the other form stay: who asks for both wants both. */
+static const char *const csv_files[] = {"images.csv", "duplicates.csv", "identities.csv", "overlap.csv", "clusters.csv",
+                                        "ledger.csv", "embeddings.csv", "embeddings.npy", "knn_ids.npy", "knn_sims.npy",
+                                        NULL};
+static const char *const json_files[] = {"images.jsonl",
+                                         "duplicates.jsonl",
+                                         "identities.jsonl",
+                                         "overlap.jsonl",
+                                         "clusters.jsonl",
+                                         "ledger.jsonl",
+                                         "embeddings.jsonl",
+                                         "embeddings.npy",
+                                         "knn_ids.npy",
+                                         "knn_sims.npy",
+                                         NULL};
 
 int fw_export(fw_run *r, const fw_args *a, const char *dir, fw_err *e)
 {
@@ -510,10 +499,10 @@ int fw_export(fw_run *r, const fw_args *a, const char *dir, fw_err *e)
                  ? fw_fail(e, FW_EUSAGE, "--format '%s': must be csv, json, dir, rec, tar, tsv or list", a->format)
                  : FW_OK;
     if (!rc) rc = fw_mkdirs(dir, e);
-    if (!rc) rc = remove_leftovers(dir, e);
+    if (!rc) rc = fw_place_recover(dir, e);
     if (!rc) rc = fw_mkdirs(staging, e);
     if (!rc) rc = write_all(&x, e);
-    if (!rc) rc = move_into_place(staging, dir, e);
+    if (!rc) rc = fw_place_commit(staging, dir, x.json ? json_files : csv_files, e);
     fw_remove_tree(staging, NULL);
     fw_free(staging);
     if (!rc) fw_log(FW_INFO, "export: '%s' in %.1f s", dir, fw_now() - start);

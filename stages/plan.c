@@ -65,16 +65,12 @@ static int add_models(const fw_run *r, const fw_stage *st, fw_buf *text, fw_err 
 }
 
 /* Nothing without decisions: a workspace that nobody reviewed keeps its keys. */
-static int add_decisions(const fw_run *r, fw_buf *text, fw_err *e)
+static void add_decisions(const fw_decisions *d, fw_buf *text)
 {
-    char *folder = fw_format("%s/review", r->store->root), hex[33];
-    fw_decisions d = {0};
-    int rc = fw_decisions_read(folder, &d, e);
-    fw_free(folder);
-    if (rc) return rc;
+    char hex[33];
     fw_hasher *h = fw_hasher_new();
-    for (size_t i = 0; i < d.n; i++) {
-        const fw_claim *c = &d.claim[i];
+    for (size_t i = 0; i < d->n; i++) {
+        const fw_claim *c = &d->claim[i];
         uint8_t kind[2] = {(uint8_t)c->kind, c->yes};
         fw_hasher_add(h, kind, sizeof kind);
         fw_hasher_add(h, &c->decision, sizeof c->decision);
@@ -84,9 +80,7 @@ static int add_decisions(const fw_run *r, fw_buf *text, fw_err *e)
         fw_hasher_text(h, c->into ? c->into : "");
     }
     fw_hash_hex(fw_hasher_finish(h), hex);
-    if (d.n) fw_buf_printf(text, "decisions = %s\n", hex);
-    fw_decisions_free(&d);
-    return FW_OK;
+    if (d->n) fw_buf_printf(text, "decisions = %s\n", hex);
 }
 
 char *fw_run_recipe(const fw_run *r, size_t stage, fw_err *e)
@@ -95,10 +89,11 @@ char *fw_run_recipe(const fw_run *r, size_t stage, fw_err *e)
     fw_buf text = {0};
     fw_buf_printf(&text, "stage %s version %d\n", st->name, st->version);
     fw_conf_print(r->conf, st->settings, count(st->settings), &text);
-    if (add_models(r, st, &text, e) || (st->decisions && add_decisions(r, &text, e))) {
+    if (add_models(r, st, &text, e)) {
         fw_buf_free(&text);
         return NULL;
     }
+    if (st->decisions) add_decisions(&r->decisions, &text);
     return text.data;
 }
 
@@ -157,8 +152,19 @@ static int check_inputs(size_t stage, fw_err *e)
     return FW_OK;
 }
 
+/* Once for all keys, recipes and stages of the run: a server may take answers while it goes on. */
+static int read_decisions(fw_run *r, fw_err *e)
+{
+    char *folder = fw_format("%s/review", r->store->root);
+    fw_decisions_free(&r->decisions);
+    int rc = fw_decisions_read(folder, &r->decisions, e);
+    fw_free(folder);
+    return rc;
+}
+
 int fw_run_plan(fw_run *r, fw_err *e)
 {
+    FW_TRY(read_decisions(r, e));
     for (size_t s = 0; s < r->stages; s++) {
         const fw_stage *st = fw_stages[s];
         FW_TRY(check_inputs(s, e));

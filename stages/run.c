@@ -44,6 +44,7 @@ void fw_run_close(fw_run *r)
         fw_free(r->set[i]);
     }
     for (size_t i = 0; i < r->stages; i++) fw_free(r->shard_key[i]);
+    fw_decisions_free(&r->decisions);
     fw_free(r->set);
     fw_free(r->source);
     fw_free(r->shard_key);

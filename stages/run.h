@@ -8,6 +8,7 @@
 #ifndef FW_RUN_H
 #define FW_RUN_H
 
+#include "../lib/decisions.h"
 #include "stage.h"
 
 typedef struct fw_run {
@@ -20,6 +21,7 @@ typedef struct fw_run {
     size_t stages;          /* rows of the registry */
     fw_hash **shard_key;    /* [stage][shard], NULL for WHOLE stages */
     fw_hash *whole_key;     /* [stage] */
+    fw_decisions decisions; /* as they stood at fw_run_plan */
     double *seconds;        /* [stage] spent in this run, 0: nothing to do */
     uint64_t images_done;   /* by extract in this run */
     struct fw_cache *cache; /* views and columns, view.c */

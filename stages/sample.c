@@ -297,18 +297,17 @@ json_t *fw_assess(fw_run *r, fw_err *e)
     fw_task t = fw_run_reader(r);
     const fw_view *v = fw_task_view(&t, "", e);
     const uint8_t *machine = v ? column(&t, "audit.verdict", e) : NULL;
-    fw_decisions d = {0};
+    const fw_decisions *d = fw_task_decisions(&t);
     fw_sample s = {0};
     size_t n;
     uint64_t flags;
     json_t *j = NULL;
-    if (!e->code && !fw_task_decisions(&t, &d, e) && !fw_sample_read(r, &s, e)) {
-        told *sorted = sort_claims(&d, &n);
+    if (!e->code && !fw_sample_read(r, &s, e)) {
+        told *sorted = sort_claims(d, &n);
         share left = judge_sample(&s, sorted, n), right = judge_flags(v, machine, sorted, n, &flags);
         j = describe(&s, &left, &right, flags);
         fw_free(sorted);
     }
-    fw_decisions_free(&d);
     fw_sample_free(&s);
     return j;
 }

@@ -144,9 +144,10 @@ struct fw_modeldesc;
 int fw_task_modeldesc(fw_task *t, const char *setting, size_t at, struct fw_modeldesc **out, fw_err *e);
 /* The k-NN graph (stage knn) as a view on its columns. */
 int fw_task_graph(fw_task *t, fw_graph *out, fw_err *e);
-/* What stands in the workspace's review folder; the caller frees. */
+/* What stood in the workspace's review folder when the run was planned: answers that come later belong to the next run.
+ * Borrowed. */
 struct fw_decisions;
-int fw_task_decisions(fw_task *t, struct fw_decisions *out, fw_err *e);
+const struct fw_decisions *fw_task_decisions(const fw_task *t);
 /* Names of the benchmark sets of this run. */
 size_t fw_task_benchmarks(fw_task *t, const char *const **names);
 /* The source of a set, to reach original photos. Borrowed. */

@@ -219,6 +219,18 @@ static int open_col_shard(fw_run *r, fw_cols *c, const fw_output *decl, size_t s
     return rc;
 }
 
+/* A column as wide as its source says (embeddings): one width for all, or rows would be read across their ends. */
+static int check_widths(const fw_cols *c, fw_err *e)
+{
+    for (size_t s = 1; s < c->view->shards; s++)
+        if (c->values[s].width != c->values[0].width)
+            return fw_fail(
+                e, FW_EUSAGE,
+                "%s: %d numbers a row in shard %u, %d in shard %u; give the new input a workspace of its own", c->name,
+                c->values[0].width, c->view->shard[0]->number, c->values[s].width, c->view->shard[s]->number);
+    return FW_OK;
+}
+
 fw_cols *fw_task_cols(fw_task *t, const char *column, const char *set, fw_err *e)
 {
     struct fw_cache *cache = cache_of(t->run);
@@ -239,11 +251,13 @@ fw_cols *fw_task_cols(fw_task *t, const char *column, const char *set, fw_err *e
     c->values = FW_ARRAY(fw_column, v->shards);
     c->offsets = FW_ARRAY(fw_column, v->shards);
     c->blobs = FW_ARRAY(fw_kv *, v->shards);
-    for (size_t s = 0; s < v->shards; s++)
-        if (open_col_shard(t->run, c, decl, stage, s, e)) {
-            free_cols(c);
-            return NULL;
-        }
+    int rc = FW_OK;
+    for (size_t s = 0; s < v->shards && !rc; s++) rc = open_col_shard(t->run, c, decl, stage, s, e);
+    if (!rc && c->arity != FW_BLOB) rc = check_widths(c, e);
+    if (rc) {
+        free_cols(c);
+        return NULL;
+    }
     fw_reserve(&cache->cols, &cache->cols_cap, cache->ncols + 1, sizeof *cache->cols);
     return cache->cols[cache->ncols++] = c;
 }
@@ -358,9 +372,9 @@ const fw_column *fw_task_whole(fw_task *t, const char *column, fw_err *e)
                  ? FW_OK
                  : fw_fail(e, FW_EUSAGE, "stage '%s' has not run; `facewash run` brings everything up to date",
                            fw_stages[stage]->name);
-    if (rc == FW_EFAIL) fw_context(e, "result '%s' is damaged; remove that folder and run again", dir);
     if (!rc) rc = fw_result_verify(dir, column, e);
-    if (!rc) rc = fw_column_open_as(path, decl->type, decl->width, &got, e);
+    if (!rc && (rc = fw_column_open_as(path, decl->type, decl->width, &got, e)) == FW_EFAIL)
+        fw_context(e, "result '%s' is damaged; remove that folder and run again", dir);
     fw_free(path);
     fw_free(dir);
     if (rc) return NULL;
@@ -477,12 +491,9 @@ int fw_task_graph(fw_task *t, fw_graph *out, fw_err *e)
     return FW_OK;
 }
 
-int fw_task_decisions(fw_task *t, fw_decisions *out, fw_err *e)
+const fw_decisions *fw_task_decisions(const fw_task *t)
 {
-    char *folder = fw_format("%s/review", t->store->root);
-    int rc = fw_decisions_read(folder, out, e);
-    fw_free(folder);
-    return rc;
+    return &t->run->decisions;
 }
 
 size_t fw_task_benchmarks(fw_task *t, const char *const **list)
@@ -550,6 +561,7 @@ int fw_run_whole(fw_run *r, size_t stage, fw_err *e)
     if (!rc) rc = st->run(&w.task, e);
     if (st->close) st->close(&w.task);
     if (!rc) rc = check_saved(&w, e);
+    if (!rc) rc = fw_check_stop(e); /* who was stopped may have left something out */
     char *recipe = rc ? NULL : fw_run_recipe(r, stage, e);
     if (!rc && !recipe) rc = e->code;
     if (!rc)

@@ -1,7 +1,8 @@
 # needs: photos
 # A random sample of the kept images measures the noise that is left; with reviewed flags, the machine's precision and recall.
 facewash run --quiet --input "dir:$FIXTURES/faces" --work w --export e 2>/dev/null; echo "-> $?"
-draw() { # start the server with arguments, end it at once
+draw() { # start the server with arguments, end it at once; what an earlier one wrote is not to be taken for its word
+    rm -f address log
     facewash review --work w "$@" 0 >address 2>log &
     for _ in $(seq 100); do [ -s address ] && break; sleep 0.1; done
     kill -INT $! && wait $!

@@ -229,6 +229,34 @@ static void same_ids_for_any_thread_count(void **state)
     assert_memory_equal(one, three, c->n * sizeof *one);
 }
 
+/* Two persons, one the opposite of the other, and somebody at right angles to both, whose edges weigh nothing. */
+static void an_edge_without_weight_joins_nobody(void **state)
+{
+    (void)state;
+    enum { EACH = 32, N = 2 * EACH + 1 };
+    uint16_t half[N * PEOPLE_DIM];
+    float x[PEOPLE_DIM];
+    int32_t id[N];
+    fw_err e = {0};
+    for (size_t i = 0; i < N; i++) {
+        memset(x, 0, sizeof x);
+        x[i / (N - 1)] = i < EACH || i == N - 1 ? 1 : -1;
+        fw_float_to_half(x, half + i * PEOPLE_DIM, PEOPLE_DIM);
+    }
+    fw_vectors *v = fw_vectors_wrap(half, N, PEOPLE_DIM, NULL);
+    fw_graph *g = NULL;
+    fw_calib c;
+    assert_int_equal(fw_knn_build(v, &(fw_knn_opts){.k = 64}, &g, NULL, &e), FW_OK);
+    fw_cluster_calibrate(&c, v, 1);
+    fw_cluster_opts o = fw_cluster_defaults(&c, N);
+    assert_true(o.threshold <= 0);
+    assert_int_equal(fw_cluster_run(v, g, &o, id, NULL, &e), FW_OK);
+    for (size_t i = 0; i < 2 * EACH; i++) assert_int_equal(id[i], id[i / EACH * EACH]);
+    assert_int_not_equal(id[0], id[EACH]);
+    fw_graph_free(g);
+    fw_vectors_free(v);
+}
+
 static void nothing_in_nothing_out(void **state)
 {
     (void)state;
@@ -347,6 +375,7 @@ int main(void)
         cmocka_unit_test(edges_are_measured_as_if_by_embeddings),
         cmocka_unit_test(clusters_teach_evenly),
         cmocka_unit_test(same_ids_for_any_thread_count),
+        cmocka_unit_test(an_edge_without_weight_joins_nobody),
         cmocka_unit_test(nothing_in_nothing_out),
         cmocka_unit_test(thresholds_rise_with_the_set),
     };

@@ -119,6 +119,29 @@ static void shared_people_are_flagged_and_others_are_not(void **state)
     fw_overlap_free(x);
 }
 
+/* Photos without a face, and rows whose photos have gone, are nobody: they make no chance likeness likelier. */
+static void who_has_no_face_is_nobody(void **state)
+{
+    sets s = *(const sets *)*state;
+    uint8_t valid[ROWS];
+    fw_overlap_opts o = fw_overlap_defaults();
+    fw_overlap *x = find(&s, &o);
+    for (size_t i = 0; i < ROWS; i++) valid[i] = i < s.n[1];
+    for (size_t i = s.n[1]; i < ROWS; i++) s.label[1][i] = FW_OVERLAP_NONE;
+    s.bench.vectors = fw_vectors_wrap(s.half[1], ROWS, PEOPLE_DIM, valid);
+    s.bench.label = s.label[1];
+    fw_overlap *y = find(&s, &o);
+    assert_int_equal(x->count, y->count);
+    for (size_t i = 0; i < x->count; i++) {
+        assert_int_equal(x->row[i].row, y->row[i].row);
+        assert_int_equal(x->row[i].bench_row, y->row[i].bench_row);
+        assert_true(x->row[i].score == y->row[i].score);
+    }
+    assert_true(x->cosine == y->cosine);
+    fw_vectors_free((fw_vectors *)s.bench.vectors);
+    fw_overlap_free(x), fw_overlap_free(y);
+}
+
 static void a_leaked_photo_is_found_without_its_identity(void **state)
 {
     const sets *s = *state;
@@ -248,6 +271,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shared_people_are_flagged_and_others_are_not),
+        cmocka_unit_test(who_has_no_face_is_nobody),
         cmocka_unit_test(a_leaked_photo_is_found_without_its_identity),
         cmocka_unit_test(names_match_but_for_case_and_punctuation),
         cmocka_unit_test(the_same_photo_is_found_whoever_it_shows),
