@@ -170,17 +170,32 @@ void fw_conf_free(fw_conf *c)
     fw_free(c);
 }
 
+static int unknown(const char *name, const char *from, fw_err *e)
+{
+    const char *near = nearest(name);
+    if (distance(name, near) > (int)strlen(name) / 2)
+        return fw_fail(e, FW_EUSAGE, "%s: unknown setting '%s'; `facewash help settings` lists all", from, name);
+    return fw_fail(e, FW_EUSAGE, "%s: unknown setting '%s'; did you mean '%s'? `facewash help settings` lists all",
+                   from, name, near);
+}
+
 int fw_conf_set(fw_conf *c, const char *name, const char *value, const char *from, fw_err *e)
 {
     const entry *t = find(name);
-    if (!t)
-        return fw_fail(e, FW_EUSAGE, "%s: unknown setting '%s'; did you mean '%s'? `facewash help settings` lists all",
-                       from, name, nearest(name));
+    if (!t) return unknown(name, from, e);
     FW_TRY(set_entry(c, t, value, from, e));
     char *grown = fw_format("%s%s = %s  (%s)\n", c->origin, name, value, from);
     fw_free(c->origin);
     c->origin = grown;
     return FW_OK;
+}
+
+bool fw_conf_given(const fw_conf *c, const char *name)
+{
+    const size_t n = strlen(name);
+    for (const char *line = c->origin; *line; line += strcspn(line, "\n"), line += *line == '\n')
+        if (!strncmp(line, name, n) && !strncmp(line + n, " = ", 3)) return true;
+    return false;
 }
 
 int fw_conf_assign(fw_conf *c, const char *assignment, fw_err *e)

@@ -19,7 +19,7 @@ typedef struct fw_conf {
 #define SETTING(type, field, ...) FW_C_##type field;
 #include "settings.def"
 #undef SETTING
-    char *origin; /* owned; one line per value that is not the default: "name = value  (from)" */
+    char *origin; /* owned; one line per value that was set: "name = value  (from)" */
 } fw_conf;
 
 fw_conf *fw_conf_new(void);
@@ -29,6 +29,8 @@ void fw_conf_free(fw_conf *c);
 int fw_conf_set(fw_conf *c, const char *name, const char *value, const char *from, fw_err *e);
 /* "name=value" */
 int fw_conf_assign(fw_conf *c, const char *assignment, fw_err *e);
+/* Was it set since fw_conf_new, be it to its default? */
+bool fw_conf_given(const fw_conf *c, const char *name);
 /* A whole INI file; the first bad line is the error: "configs/x.ini:12: ...". */
 int fw_conf_file(fw_conf *c, const char *path, fw_err *e);
 

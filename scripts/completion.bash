@@ -50,12 +50,12 @@ _facewash() {
                 compopt -o filenames 2>/dev/null
                 return
             fi
-            candidates="dir: list:"
+            candidates="dir: list: rec: tar: zip: tsv: bin: npy: feat:"
             cut=${word##*=}
             compopt -o nospace 2>/dev/null
             ;;
         --precision) candidates="fp32 bf16" ;;
-        --format) candidates="csv json" ;;
+        --format) candidates="csv json dir rec tar tsv list" ;;
         --provider) candidates="cpu cuda" ;;
         --model) candidates=$("$program" models 2>/dev/null | sed -n 's/^\([a-z0-9_]*\)  *embed .*/\1/p') ;;
         --threads | --memory | --max-bad | --shard | --top | --fpir) return ;;

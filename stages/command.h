@@ -29,6 +29,7 @@ typedef struct fw_args {
 typedef struct fw_command {
     const char *name, *usage, *summary;
     int (*run)(const fw_args *a, fw_err *e);
+    int words; /* positional arguments at most */
 } fw_command;
 
 int fw_cmd_run(const fw_args *a, fw_err *e);

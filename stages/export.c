@@ -3,6 +3,7 @@
  * Everything is written into a hidden folder inside the target first, then moved into place (export_place.h): a full disk
  * or a crash leaves the files of the last export as they were, or a new one that the next export finishes.
  */
+#include "../index/audit.h"
 #include "../index/vectors.h"
 #include "../lib/file.h"
 #include "../lib/log.h"
@@ -210,6 +211,23 @@ static int write_duplicates(export *x, fw_err *e)
 
 /* ---- identities.csv -------------------------------------------------------------------------------------------- */
 
+/* How many images of each label are there, and how many of them wait for a curator. */
+static void count_images(const export *x, uint32_t *images, uint32_t *waiting)
+{
+    for (size_t i = 0; i < x->v->n; i++) {
+        if (!x->v->alive[i] || x->v->label[i] == FW_NO_LABEL) continue;
+        images[x->v->label[i]]++;
+        waiting[x->v->label[i]] += x->verdict[i] == FW_REVIEW;
+    }
+}
+
+/* An identity that the audit keeps may lose all its images to other rules: overlap, duplicates, quality. */
+static uint8_t action_of(const export *x, uint8_t action, size_t label, uint32_t waiting)
+{
+    if (action != FW_LABEL_KEEP || x->all || x->id_kept[label]) return action;
+    return waiting ? FW_LABEL_REVIEW : FW_LABEL_DROP;
+}
+
 static int write_identities(export *x, fw_err *e)
 {
     static const char *const columns[] = {"label",  "images",      "kept",  "cohesion",
@@ -220,21 +238,20 @@ static int write_identities(export *x, fw_err *e)
     fw_table *t = e->code ? NULL : fw_table_open(x->dir, "identities", columns, x->json, e);
     if (!t) return e->code;
     size_t labels = x->v->labels;
-    uint32_t *images = FW_ARRAY(uint32_t, labels);
-    for (size_t i = 0; i < x->v->n; i++)
-        if (x->v->alive[i] && x->v->label[i] != FW_NO_LABEL) images[x->v->label[i]]++;
+    uint32_t *images = FW_ARRAY(uint32_t, labels), *waiting = FW_ARRAY(uint32_t, labels);
+    count_images(x, images, waiting);
     for (size_t l = 0; l < labels; l++) {
         if (!images[l]) continue; /* all its images have left the dataset */
         fw_cell_word(t, x->v->label_name[l]);
         fw_cell_int(t, images[l]);
         fw_cell_int(t, x->all ? images[l] : x->id_kept[l]);
         fw_cell_real(t, cohesion[l], 4);
-        fw_cell_word(t, fw_action_names[action[l]]);
+        fw_cell_word(t, fw_action_names[action_of(x, action[l], l, waiting[l])]);
         fw_cell_word(t, label_text(x, other[l]));
         fw_cell_real(t, score[l], 4);
         fw_row_end(t);
     }
-    fw_free(images);
+    fw_free(images), fw_free(waiting);
     return fw_table_close(t, e);
 }
 

@@ -341,13 +341,13 @@ static void tell(const ingest *g, uint64_t lost, double seconds)
 static int check_source(const ingest *g, fw_err *e)
 {
     fw_store *s = g->run->store;
-    const char *known_spec = fw_store_source(s, g->set), *spec = fw_source_spec(g->src);
+    const char *set = g->set, *known_spec = fw_store_source(s, set), *spec = fw_source_spec(g->src);
     if (*known_spec && strcmp(known_spec, spec) && !g->run->conf->ingest_moved)
         return fw_fail(
             e, FW_EUSAGE,
-            "workspace '%s' was made from '%s', not '%s'; use another --work, or --set ingest.moved=yes if the "
+            "workspace '%s': %s%s was made from '%s', not '%s'; use another --work, or --set ingest.moved=yes if the "
             "dataset lies elsewhere now",
-            s->root, known_spec, spec);
+            s->root, *set ? "benchmark " : "its dataset", set, known_spec, spec);
     return fw_store_set_source(s, g->set, spec, e);
 }
 

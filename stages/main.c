@@ -2,6 +2,7 @@
 #include "../lib/file.h"
 #include "../lib/log.h"
 #include "command.h"
+#include "remember.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -13,33 +14,38 @@
 static int cmd_help(const fw_args *a, fw_err *e);
 static int cmd_version(const fw_args *a, fw_err *e);
 
+enum { MANY = 1 << 20 };
+
 static const fw_command commands[] = {
-    {"run", "--input SRC --work DIR [--benchmark NAME=SRC]... [--export DIR]",
-     "every stage, from photos to report and export; resumes", fw_cmd_run},
+    {"run", "--input SRC --work DIR [--benchmark NAME=SRC]... [--model M]... [--export DIR]",
+     "every stage, from photos to report and export; resumes", fw_cmd_run, 0},
     {"ingest", "--input SRC --work DIR [--benchmark NAME=SRC]...", "look through the sources and seal what is new",
-     fw_cmd_ingest},
-    {"status", "--work DIR", "what is done, and what a re-run would do", fw_cmd_status},
-    {"report", "--work DIR", "write the HTML report again", fw_cmd_report},
+     fw_cmd_ingest, 0},
+    {"status", "--work DIR", "what is done, and what a re-run would do", fw_cmd_status, 0},
+    {"report", "--work DIR", "write the HTML report again", fw_cmd_report, 0},
     {"export", "--work DIR --out DIR [--format F] [--all] [--force]",
-     "write the cleaned tables (csv, json) or set (dir, rec, tar, tsv, list)", fw_cmd_export},
-    {"diff", "A B [--out DIR] [--json]", "what changed between two workspaces or lists", fw_cmd_diff},
-    {"verify", "A B [--work DIR] [--json] [--exit-code]", "are two photos of one person?", fw_cmd_verify},
-    {"enrol", "SRC --gallery DIR", "put people into a gallery (a workspace, or one of its own)", fw_cmd_enrol},
+     "write the cleaned tables (csv, json) or set (dir, rec, tar, tsv, list)", fw_cmd_export, 0},
+    {"diff", "A B [--out DIR] [--json]", "what changed between two workspaces or lists", fw_cmd_diff, 2},
+    {"verify", "A B [--work DIR] [--json] [--exit-code]", "are two photos of one person?", fw_cmd_verify, 2},
+    {"enrol", "SRC --gallery DIR", "put people into a gallery (a workspace, or one of its own)", fw_cmd_enrol, MANY},
     {"identify", "PROBE... --gallery DIR [--top K] [--fpir SHARE] [--all] [--raw] [--json]",
-     "who of a gallery is on these photos?", fw_cmd_identify},
-    {"eval", "verification|identification|clustering|calibration --work DIR [--pairs FILE] [--cleaned] [--json]",
-     "how well embeddings and clusters tell people apart", fw_cmd_eval},
+     "who of a gallery is on these photos?", fw_cmd_identify, MANY},
+    {"eval",
+     "verification|identification|clustering|calibration --work DIR [--pairs FILE] [--benchmark NAME "
+     "[--without-overlap]]\n"
+     "      [--gallery LIST] [--cleaned] [--truth LIST] [--json]",
+     "how well embeddings and clusters tell people apart", fw_cmd_eval, 1},
     {"review", "--work DIR [--sample N [--seed S]] [PORT]",
-     "serve the report on this machine; decisions go into the workspace at once", fw_cmd_review},
-    {"apply", "--work DIR [--decisions FILE]...", "let what curators decided take effect", fw_cmd_apply},
+     "serve the report on this machine; decisions go into the workspace at once", fw_cmd_review, 1},
+    {"apply", "--work DIR [--decisions FILE]...", "let what curators decided take effect", fw_cmd_apply, MANY},
     {"selftest", "--work DIR [--set selftest.rate=0.1] [--json]",
-     "plant known noise into a copy of the labels, and say what is found", fw_cmd_selftest},
-    {"models", "[list | check [--faces] | add FILE [--out INI]]",
-     "model descriptions: list, check, or make one for a network file by trying it on photos", fw_cmd_models},
-    {"doctor", "[--work DIR]", "check libraries, models, CPU, disk and limits", fw_cmd_doctor},
-    {"gc", "--work DIR [--dry-run]", "remove results that no current plan reaches", fw_cmd_gc},
-    {"help", "[COMMAND|STAGE|settings]", "this, or the settings with their live values", cmd_help},
-    {"version", "", "the version", cmd_version},
+     "plant known noise into a copy of the labels, and say what is found", fw_cmd_selftest, 0},
+    {"models", "[list | check [--faces] [--model M] | add FILE --input FOLDER [--out INI]]",
+     "model descriptions: list, check, or make one for a network file by trying it on photos", fw_cmd_models, 2},
+    {"doctor", "[--work DIR]", "check libraries, models, CPU, disk and limits", fw_cmd_doctor, 0},
+    {"gc", "--work DIR [--dry-run] [--force]", "remove results that no current plan reaches", fw_cmd_gc, 0},
+    {"help", "[COMMAND|STAGE|settings]", "this, or the settings with their live values", cmd_help, 1},
+    {"version", "", "the version", cmd_version, 0},
 };
 
 enum {
@@ -150,7 +156,9 @@ static void print_usage(FILE *to)
     fprintf(to, "  facewash STAGE --work DIR [--shard N]\n      run one stage:");
     for (size_t i = 0; fw_stages[i]; i++) fprintf(to, " %s", fw_stages[i]->name);
     fprintf(to,
-            "\n\nSRC is dir:FOLDER, list:FILE (path TAB label), or a bare path.\n"
+            "\n\nSRC is a folder, list:FILE (path TAB label), list:FILE@SRC, rec:, tar:, zip:, tsv:, bin:, npy: or "
+            "feat:FILE, NAME=SRC\n"
+            "(several --input); README, \"What goes in\", has them all.\n"
             "options: --config FILE  --set NAME=VALUE  --threads N  --memory SIZE  --provider cpu|cuda\n"
             "         --precision fp32|bf16  --max-bad SHARE  --wait  --quiet  --verbose\n"
             "exit codes: 0 done, 1 failed, 2 usage or config, 3 too many bad images, 75 try again, 130 interrupted\n");
@@ -173,6 +181,16 @@ static int help_stage(const fw_args *a, const fw_stage *st)
     return FW_OK;
 }
 
+static void help_command(const fw_args *a, const fw_command *c, fw_buf *b)
+{
+    fw_buf settings = {0};
+    char *prefix = fw_format("%s.", c->name);
+    fw_buf_printf(b, "facewash %s %s\n  %s\n", c->name, c->usage, c->summary);
+    if (fw_conf_help(a->conf, prefix, &settings)) fw_buf_printf(b, "settings:\n%s", settings.data);
+    fw_buf_free(&settings);
+    fw_free(prefix);
+}
+
 static int cmd_help(const fw_args *a, fw_err *e)
 {
     if (!a->nrest) return print_usage(stdout), FW_OK;
@@ -183,7 +201,7 @@ static int cmd_help(const fw_args *a, fw_err *e)
     if (!strcmp(a->rest[0], "settings"))
         fw_conf_help(a->conf, "", &b);
     else if (c)
-        fw_buf_printf(&b, "facewash %s %s\n  %s\n", c->name, c->usage, c->summary);
+        help_command(a, c, &b);
     else
         return fw_fail(e, FW_EUSAGE, "help: '%s' is neither a command nor a stage", a->rest[0]);
     fputs(b.data, stdout);
@@ -378,11 +396,21 @@ static int parse(fw_args *a, int argc, char **argv, const char **name, fw_err *e
     return FW_OK;
 }
 
+/* What would be passed over in silence is a mistake: a forgotten --input, a * that the shell made many words of. */
+static int check_words(const fw_args *a, const char *name, int most, fw_err *e)
+{
+    if (a->nrest <= most) return FW_OK;
+    return fw_fail(e, FW_EUSAGE, "%s: '%s' is a word too many; see `facewash help %s`", name, a->rest[most], name);
+}
+
 static int dispatch(const fw_args *a, const char *name, fw_err *e)
 {
     const fw_command *c = find_command(name);
-    if (c) return c->run(a, e);
-    if (fw_stage_find(name)) return fw_cmd_stage(a, name, e);
+    if (c || fw_stage_find(name)) {
+        FW_TRY(check_words(a, name, c ? c->words : 0, e));
+        FW_TRY(fw_recall(a, e));
+        return c ? c->run(a, e) : fw_cmd_stage(a, name, e);
+    }
     return fw_fail(e, FW_EUSAGE, "unknown command '%s'; see `facewash help`", name);
 }
 

@@ -12,24 +12,16 @@
 /* ---- settings of a gallery ----------------------------------------------------------------------------------------
  */
 
-static bool explicit_setting(const fw_conf *c, const char *name, size_t n)
-{
-    for (const char *line = c->origin; *line; line += strcspn(line, "\n"), line += *line == '\n')
-        if (!strncmp(line, name, n) && !strncmp(line + n, " = ", 3)) return true;
-    return false;
-}
-
 /* "name = value" of a recipe becomes a setting, unless the user gave one, or this program does not have it. */
 static void adopt_line(fw_conf *c, const char *line, size_t n)
 {
     const char *eq = memmem(line, n, " = ", 3);
     if (!eq || !memchr(line, '.', (size_t)(eq - line)) || memchr(line, ' ', (size_t)(eq - line))) return;
-    if (explicit_setting(c, line, (size_t)(eq - line))) return;
     char *name = fw_format("%.*s", (int)(eq - line), line),
          *value = fw_format("%.*s", (int)(line + n - eq - 3), eq + 3);
     char *origin = fw_strdup(c->origin);
     fw_err unknown = {0};
-    if (!fw_conf_set(c, name, value, "the gallery", &unknown)) {
+    if (!fw_conf_given(c, name) && !fw_conf_set(c, name, value, "the gallery", &unknown)) {
         fw_free(c->origin); /* not the user's: another gallery's value may replace it */
         c->origin = origin;
     } else {

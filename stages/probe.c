@@ -28,8 +28,11 @@ int fw_probe_open(const fw_conf *c, const char *name, bool photo, fw_probe *out,
 {
     fw_source_opts o = options(c);
     *out = (fw_probe){.name = name};
+    const bool named = photo; /* not one of many, of which some may be missing */
     photo = photo || (!fw_source_has_scheme(name) && !fw_is_dir(name) && (fw_image_name(name) || !fw_exists(name)));
-    if (photo) {
+    if (named && !fw_exists(name)) {
+        fw_fail(e, FW_EUSAGE, "'%s': no such photo", name);
+    } else if (photo) {
         const char *key;
         char *folder = folder_of(name, &key), *spec = fw_format("dir:%s", folder);
         out->source = fw_source_open(spec, &o, e);

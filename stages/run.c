@@ -2,6 +2,7 @@
 #include "../lib/file.h"
 #include "../lib/log.h"
 #include "command.h"
+#include "remember.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,8 +229,8 @@ int fw_cmd_run(const fw_args *a, fw_err *e)
     fw_run *r;
     FW_TRY(check_sources(a, e));
     int rc = fw_open_run(a, true, FW_LOCK_EXCLUSIVE, &s, &r, e);
-    if (!rc && *a->conf->origin && !a->quiet)
-        fw_log(FW_INFO, "settings that differ from the defaults:\n%s", a->conf->origin);
+    if (!rc) rc = fw_remember(a->conf, a->work, e);
+    if (!rc && *a->conf->origin && !a->quiet) fw_log(FW_INFO, "settings given:\n%s", a->conf->origin);
     if (!rc) rc = run_everything(r, a, e);
     fw_close_run(s, r);
     return rc;

@@ -198,8 +198,10 @@ static int open_col_shard(fw_run *r, fw_cols *c, const fw_output *decl, size_t s
     char *dir = fw_run_result(r, stage, (int)sh->number), *path = fw_format("%s/%s", dir, decl->name);
     int rc = FW_OK;
     if (!fw_exists(dir))
-        rc = fw_fail(e, FW_EUSAGE, "stage '%s' has not run on shard %u; `facewash run` brings everything up to date",
-                     fw_stages[stage]->name, sh->number);
+        rc = fw_fail(
+            e, FW_EUSAGE,
+            "stage '%s' has not run on shard %u with these settings; `facewash run` brings everything up to date",
+            fw_stages[stage]->name, sh->number);
     else if (decl->arity == FW_BLOB)
         rc = (c->blobs[s] = fw_kv_open(path, e)) ? FW_OK : e->code;
     else
@@ -370,7 +372,8 @@ const fw_column *fw_task_whole(fw_task *t, const char *column, fw_err *e)
     fw_column got;
     int rc = fw_exists(dir)
                  ? FW_OK
-                 : fw_fail(e, FW_EUSAGE, "stage '%s' has not run; `facewash run` brings everything up to date",
+                 : fw_fail(e, FW_EUSAGE,
+                           "stage '%s' has not run with these settings; `facewash run` brings everything up to date",
                            fw_stages[stage]->name);
     if (!rc) rc = fw_result_verify(dir, column, e);
     if (!rc && (rc = fw_column_open_as(path, decl->type, decl->width, &got, e)) == FW_EFAIL)
@@ -389,7 +392,8 @@ char *fw_task_file_of(fw_task *t, const char *stage, const char *file, fw_err *e
 {
     size_t row = fw_stage_row(stage);
     if (row == SIZE_MAX || fw_stages[row]->scope != FW_SCOPE_WHOLE || !fw_run_done(t->run, row, -1)) {
-        fw_fail(e, FW_EUSAGE, "stage '%s' has not run; `facewash run` brings everything up to date", stage);
+        fw_fail(e, FW_EUSAGE, "stage '%s' has not run with these settings; `facewash run` brings everything up to date",
+                stage);
         return NULL;
     }
     char *dir = fw_run_result(t->run, row, -1), *path = fw_format("%s/%s", dir, file);

@@ -30,3 +30,6 @@ facewash run --input npy:emb.npy,labels.txt --benchmark b=npy:short.npy --work w
 echo "--- the same as learn-to-cluster keeps them"
 facewash run --input feat:f.bin,f.meta --work w3 --export y -q; echo "-> $?"
 cmp <(cut -d, -f1,3,7 x/images.csv | sed '34,36d') <(cut -d, -f1,3,7 y/images.csv | sed '34,36d') && echo same verdicts
+echo "--- embeddings of another width in the same place"
+/usr/bin/python3 -c "import numpy as np; np.save('emb.npy', np.load('emb.npy')[:, :64])"
+facewash run --input npy:emb.npy,labels.txt --work w -q; echo "-> $?"

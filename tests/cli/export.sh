@@ -16,3 +16,11 @@ wc -l all/keep.lst | sed 's/^ *//'
 cut -f2 all/keep.lst | sort | uniq -c
 facewash export --work w --out x --format xml; echo "-> $?"
 facewash export --work w --out x --set embed.flip=yes; echo "-> $?"
+echo "--- what this export does not write is not left from an older one, and a half moved export is finished"
+facewash export --work w --out second --set export.embeddings=no; echo "-> $?"
+ls second
+mkdir half; cp first/*.csv first/*.lst half; mkdir half/.moving.tables half/.writing.1
+mv half/keep.lst half/images.csv half/.moving.tables; echo embeddings.csv >half/.moving.tables/.gone
+echo damaged >half/images.csv
+facewash export --work nowhere --out half; facewash export --work w --out half; echo "-> $?"
+diff -r -x summary.json -x 'embeddings.npy' first half && ls -A half | grep '^[.]'
