@@ -56,13 +56,13 @@ static void settle(fw_judge *j)
     fw_audit *a = j->a;
     int rounds = (j->opt->off & FW_OFF_ROUNDS) ? 1 : ROUNDS;
     fw_judge_start_priors(j);
-    for (a->rounds = 0; a->rounds < rounds; a->rounds++) {
+    for (a->rounds = 0; a->rounds < rounds && !fw_stopping(); a->rounds++) {
         fw_judge_fit_rho(j);
         fw_judge_compare(j);
         fw_judge_lone(j);
         if (!(j->opt->off & FW_OFF_UNION)) fw_judge_compare_groups(j);
         fw_judge_weigh(j);
-        for (int inner = 0; inner < 5; inner++) {
+        for (int inner = 0; inner < 5 && !fw_stopping(); inner++) {
             fw_judge_fit_genuine(j, 2);
             fw_judge_weigh(j);
             fw_judge_all(j);
@@ -234,6 +234,7 @@ static void look(fw_judge *j)
     fw_calib_impostors(&a->calib, j->v, j->in->label, j->opt->pairs, j->opt->seed);
     a->t_in = fw_calib_threshold(&a->calib, j->opt->target_far);
     a->t_person = fw_calib_threshold(&a->calib, 1e-5);
+    if (fw_stopping()) return;
     fw_judge_mains(j);
     settle(j);
 }
@@ -261,7 +262,7 @@ static void look_twice(fw_judge *j, fw_audit_in *second, fw_reliability *r)
 {
     rank_quality(j);
     look(j);
-    if ((j->opt->off & FW_OFF_LEARNED) || !learn_reliability(j, r)) return;
+    if ((j->opt->off & FW_OFF_LEARNED) || fw_stopping() || !learn_reliability(j, r)) return;
     j->a->reliability = r->explained;
     memcpy(j->rank, r->rank, j->v->n * sizeof *j->rank);
     if (!(j->opt->off & FW_OFF_CENTRE)) second->v = fw_vectors_centred(j->v, r->bin, r->centre);
@@ -320,9 +321,9 @@ static int audit_photos(fw_audit *a, const fw_audit_in *in, const fw_audit_opt *
     fw_reliability r = {0};
     judge_open(&j);
     look_twice(&j, &second, &r);
-    finish_labels(&j);
-    noise_rate(&j);
-    int rc = fw_check_stop(e);
+    int rc = fw_check_stop(e); /* who was stopped has left things out */
+    if (!rc) finish_labels(&j);
+    if (!rc) noise_rate(&j);
     if (!rc) rc = fw_identity_decide(a, j.in, opt, e);
     if (second.v != in->v) fw_vectors_free((fw_vectors *)second.v);
     fw_reliability_free(&r);

@@ -177,6 +177,7 @@ void fw_calib_impostors(fw_calib *c, const fw_vectors *v, const uint32_t *label,
         float *a = FW_ARRAY(float, (size_t)v->dim * 2);
 #pragma omp for schedule(dynamic, 4)
         for (size_t first = 0; first < pairs; first += PAIR_BLOCK) {
+            if (fw_stopping()) continue;
             const size_t count = pairs - first < PAIR_BLOCK ? pairs - first : PAIR_BLOCK;
             const fw_rng rng = {.state = seed ^ (first + 1) * 0x9E3779B97F4A7C15u};
             pair_block(v, label, rng, count, a, sim + first);
@@ -184,6 +185,7 @@ void fw_calib_impostors(fw_calib *c, const fw_vectors *v, const uint32_t *label,
         fw_free(a);
     }
     size_t n = 0;
+    if (fw_stopping()) pairs = 0; /* whoever asked will not use it */
     for (size_t k = 0; k < pairs; k++)
         if (sim[k] < 2) sim[n++] = sim[k];
     c->pairs = n;
@@ -391,7 +393,8 @@ static tally observe_all(const fw_calib *c, const fw_calib_obs *obs, size_t coun
     tally part[FW_PARTS] = {0}, sum = {0};
 #pragma omp parallel for schedule(dynamic, 1)
     for (size_t p = 0; p < FW_PARTS; p++)
-        for (size_t i = fw_part(count, p); i < fw_part(count, p + 1); i++) observe(c, &obs[i], &part[p]);
+        for (size_t i = fw_part(count, p); i < fw_part(count, p + 1) && !fw_stopping(); i++)
+            observe(c, &obs[i], &part[p]);
     for (size_t p = 0; p < FW_PARTS; p++) {
         add_all(sum.part, part[p].part, FW_CALIB_PARTS);
         add_all(sum.knot, part[p].knot, FW_CALIB_KNOTS);

@@ -226,7 +226,7 @@ static fw_uf group(search *s)
 {
     fw_uf uf = fw_uf_new(s->in->n);
     if (s->count) qsort(s->edge, s->count, sizeof *s->edge, by_strength);
-    for (size_t i = 0; i < s->count; i++)
+    for (size_t i = 0; i < s->count && !fw_stopping(); i++)
         if (consistent(s, &uf, &s->edge[i])) fw_uf_join(&uf, s->edge[i].a, s->edge[i].b);
     return uf;
 }
@@ -315,6 +315,7 @@ int fw_dup_find(const fw_dup_input *in, fw_dups **out, fw_err *e)
         uint32_t *kept = choose_kept(in, &uf);
         fill_rows(in, &uf, kept, d);
         finish_groups(in, d);
+        rc = fw_check_stop(e);
         d->compared = s.compared;
         fw_free(kept);
         fw_uf_free(&uf);

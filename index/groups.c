@@ -293,7 +293,8 @@ static void switch_mains(fw_judge *j, choice *pick)
             scratch s;
             scratch_open(&s, j->v->dim);
 #pragma omp for schedule(dynamic, 16)
-            for (size_t l = 0; l < labels; l++) foreign[l] = pick[l].count > 1 && is_foreign(j, l, &s);
+            for (size_t l = 0; l < labels; l++)
+                foreign[l] = pick[l].count > 1 && !fw_stopping() && is_foreign(j, l, &s);
 #pragma omp for schedule(dynamic, 16)
             for (size_t l = 0; l < labels; l++) {
                 if (!foreign[l]) continue;
@@ -323,6 +324,7 @@ void fw_judge_mains(fw_judge *j)
         scratch_open(&s, j->v->dim);
 #pragma omp for schedule(dynamic, 16)
         for (size_t l = 0; l < labels; l++) {
+            if (fw_stopping()) continue;
             group_label(j, l, &s);
             choose_main(j, l, &pick[l], &s);
             gather_main(j, l, pick[l].now, &s);

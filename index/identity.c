@@ -179,7 +179,7 @@ static void find_twins(table *t)
         for (size_t l = 0; l < labels; l++) {
             twin[l] = FW_NONE;
             llr[l] = -FW_LLR_MAX;
-            if (a->id_members[l] >= 2) twin[l] = twin_of(t, (uint32_t)l, x, &llr[l]);
+            if (a->id_members[l] >= 2 && !fw_stopping()) twin[l] = twin_of(t, (uint32_t)l, x, &llr[l]);
         }
         fw_free(x);
     }
@@ -215,7 +215,8 @@ int fw_identity_decide(fw_audit *a, const fw_audit_in *in, const fw_audit_opt *o
         float *x = FW_ARRAY(float, (size_t)GATHER_MAX *(size_t)in->v->dim);
         float *sim = FW_ARRAY(float, (size_t)GATHER_MAX *GATHER_MAX);
 #pragma omp for schedule(dynamic, 16)
-        for (size_t l = 0; l < in->labels; l++) find_persons(&t, (uint32_t)l, x, sim);
+        for (size_t l = 0; l < in->labels; l++)
+            if (!fw_stopping()) find_persons(&t, (uint32_t)l, x, sim);
         fw_free(x);
         fw_free(sim);
     }

@@ -134,6 +134,7 @@ static float *teach(const people *p)
         for (size_t l = 0; l < p->side->labels; l += every)
             for (size_t k = p->groups.off[l]; p->groups.off[l + 1] - p->groups.off[l] > 1 && k < p->groups.off[l + 1];
                  k++) {
+                if (fw_stopping()) break;
                 size_t row = p->groups.row[k];
                 fw_vectors_get(v, row, x);
                 find_centre(p, (uint32_t)l, row, centre);
@@ -215,7 +216,7 @@ static void candidates(const people *t, const people *b, const fw_graph *cross, 
     matches part[FW_PARTS] = {0};
 #pragma omp parallel for schedule(dynamic, 1)
     for (size_t p = 0; p < FW_PARTS; p++)
-        for (size_t who = fw_part(t->count, p); who < fw_part(t->count, p + 1); who++)
+        for (size_t who = fw_part(t->count, p); who < fw_part(t->count, p + 1) && !fw_stopping(); who++)
             candidates_of(t, b, cross, least, who, &part[p]);
     for (size_t p = 0; p < FW_PARTS; p++) out->cap += part[p].count;
     out->m = FW_ARRAY(match, out->cap);
@@ -257,6 +258,7 @@ static void compare_people(const people *t, const people *b, matches *l)
         uint32_t held = UINT32_MAX;
 #pragma omp for schedule(dynamic, 64)
         for (size_t i = 0; i < l->count; i++) {
+            if (fw_stopping()) continue;
             match *m = &l->m[i];
             size_t nt = photos_of(t, m->who), nb = photos_of(b, m->bench);
             if (held != m->who) find_centre(t, held = m->who, SIZE_MAX, x);

@@ -44,7 +44,7 @@ void fw_judge_compare(fw_judge *j)
 #pragma omp for schedule(dynamic, 256)
         for (size_t i = 0; i < n; i++) {
             uint32_t l = j->in->label[i];
-            if (l == FW_NONE || !fw_vectors_valid(j->v, i)) continue;
+            if (l == FW_NONE || !fw_vectors_valid(j->v, i) || fw_stopping()) continue;
             fw_vectors_get(j->v, i, x);
             fw_half_to_float(fw_judge_centre(a, j->v, l), y, (size_t)j->v->dim);
             double dot = fw_dot(x, y, j->v->dim);
@@ -234,7 +234,8 @@ void fw_judge_compare_groups(fw_judge *j)
     {
         float *sum = FW_ARRAY(float, (2 * GROUPS + 2) * (size_t)j->v->dim);
 #pragma omp for schedule(dynamic, 64)
-        for (size_t l = 0; l < labels; l++) compare_groups(j, l, sum);
+        for (size_t l = 0; l < labels; l++)
+            if (!fw_stopping()) compare_groups(j, l, sum);
         fw_free(sum);
     }
 }
@@ -243,6 +244,7 @@ void fw_judge_all(fw_judge *j)
 {
     size_t labels = j->in->labels;
 #pragma omp parallel for schedule(dynamic, 64)
-    for (size_t l = 0; l < labels; l++) judge_label(j, l);
+    for (size_t l = 0; l < labels; l++)
+        if (!fw_stopping()) judge_label(j, l);
     fw_judge_contested(j);
 }

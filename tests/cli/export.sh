@@ -23,4 +23,4 @@ mkdir half; cp first/*.csv first/*.lst half; mkdir half/.moving.tables half/.wri
 mv half/keep.lst half/images.csv half/.moving.tables; echo embeddings.csv >half/.moving.tables/.gone
 echo damaged >half/images.csv
 facewash export --work nowhere --out half; facewash export --work w --out half; echo "-> $?"
-diff -r -x summary.json -x 'embeddings.npy' first half && ls -A half | grep '^[.]'
+diff -r -x summary.json -x 'embeddings.npy' first half && find half -mindepth 1 -name '.*'
