@@ -53,12 +53,14 @@ static int distance(const char *a, const char *b)
     return row[n];
 }
 
+/* The setting that was meant, by its whole name or what stands behind the dot; NULL: half of it would be another. */
 static const char *nearest(const char *name)
 {
-    const char *best = table[0].name;
-    int least = 1000;
+    const char *best = NULL;
+    int least = (int)strlen(name) / 2 + 1;
     for (size_t i = 0; i < FW_COUNT(table); i++) {
-        int d = distance(name, table[i].name);
+        int d = distance(name, table[i].name), behind = distance(name, strchr(table[i].name, '.') + 1);
+        if (behind < d) d = behind;
         if (d < least) least = d, best = table[i].name;
     }
     return best;
@@ -173,8 +175,7 @@ void fw_conf_free(fw_conf *c)
 static int unknown(const char *name, const char *from, fw_err *e)
 {
     const char *near = nearest(name);
-    if (distance(name, near) > (int)strlen(name) / 2)
-        return fw_fail(e, FW_EUSAGE, "%s: unknown setting '%s'; `facewash help settings` lists all", from, name);
+    if (!near) return fw_fail(e, FW_EUSAGE, "%s: unknown setting '%s'; `facewash help settings` lists all", from, name);
     return fw_fail(e, FW_EUSAGE, "%s: unknown setting '%s'; did you mean '%s'? `facewash help settings` lists all",
                    from, name, near);
 }
