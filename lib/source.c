@@ -68,7 +68,11 @@ fw_source *fw_source_open(const char *spec, const fw_source_opts *o, fw_err *e)
     fw_buf_puts(&s->label, "");
     if (is_several(spec)) f = NULL;
     s->format = f ? f : is_several(spec) ? &fw_scheme_many : guess(spec);
-    if (!s->format->open(s, f ? strchr(spec, ':') + 1 : spec, e)) return s;
+    const bool nothing = !f && s->format == &fw_scheme_list && !strchr(spec, '@') && !fw_exists(spec);
+    if (nothing)
+        fw_fail(e, FW_EUSAGE, "open source '%s': no such file or folder", spec);
+    else if (!s->format->open(s, f ? strchr(spec, ':') + 1 : spec, e))
+        return s;
     fw_source_close(s);
     return NULL;
 }

@@ -45,8 +45,7 @@ static int open_dir(fw_source *s, const char *path, fw_err *e)
     folders *d = s->state = FW_NEW(folders);
     fw_buf_puts(&d->rel, "");
     d->root = realpath(path, NULL);
-    if (!d->root)
-        return fw_fail(e, FW_EUSAGE, "open source 'dir:%s': %s; give dir:FOLDER or list:FILE", path, strerror(errno));
+    if (!d->root) return fw_fail(e, FW_EUSAGE, "open source 'dir:%s': %s", path, strerror(errno));
     if (!fw_is_dir(path)) return fw_fail(e, FW_EUSAGE, "open source 'dir:%s': not a folder", path);
     s->spec = fw_format("dir:%s", d->root);
     return push_folder(s, e);

@@ -13,6 +13,7 @@ try run
 try run --work w
 try run --work w --input dir:nowhere/folder
 try run --work w --input list:nowhere/file
+try run --work w --input nowhere
 try status
 try status --work nowhere
 try detect --work nowhere
