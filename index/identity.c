@@ -60,12 +60,11 @@ static void assign_group(table *t, uint32_t l, const uint32_t *rows, size_t coun
     uint32_t number = person ? ++*persons : 1;
     for (size_t k = 0; k < count; k++) {
         uint32_t r = rows[k];
-        if (a->verdict[r] == FW_AUDIT_RELABEL && a->new_label[r] != to) continue; /* its own match stands */
         a->verdict[r] = FW_AUDIT_RELABEL;
         a->new_label[r] = person ? l : to;
         a->person[r] = number;
         a->outlier[r] = 0;
-        if (a->confidence[r] == 0) a->confidence[r] = a->score[r];
+        a->confidence[r] = a->score[r];
     }
 }
 
