@@ -1,8 +1,9 @@
-/* run: the machinery behind stage.h, private to plan.c, extract.c, view.c and run.c.
+/* run: the machinery behind stage.h, private to plan.c, extract.c, view.c, whole.c and run.c.
  *
  *   plan.c     which results there should be: their keys
  *   extract.c  the fused pass of shard stages over the images
  *   view.c     what whole-dataset stages see
+ *   whole.c    running one of them
  *   run.c      the order of things: ingest, extract, whole stages, summary
  */
 #ifndef FW_RUN_H
@@ -25,6 +26,8 @@ typedef struct fw_run {
     double *seconds;        /* [stage] spent in this run, 0: nothing to do */
     uint64_t images_done;   /* by extract in this run */
     struct fw_cache *cache; /* views and columns, view.c */
+    fw_staging *staging;    /* of the whole-dataset stage that runs now: one at a time */
+    uint64_t saved;         /* its outputs that are there, a bit each */
 } fw_run;
 
 /* Sets of the workspace (dataset first). Everything stays empty until fw_run_plan. */

@@ -2,6 +2,7 @@
 #include "../index/graph.h"
 #include "../lib/decisions.h"
 #include "../lib/file.h"
+#include "../lib/intern.h"
 #include "../lib/kv.h"
 #include "../lib/log.h"
 #include "../lib/modeldesc.h"
@@ -9,7 +10,6 @@
 #include "run.h"
 
 #include <jansson.h>
-#include <omp.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,43 +52,11 @@ static struct fw_cache *cache_of(fw_run *r)
     return r->cache;
 }
 
-/* ---- label names to dense ids: an open-addressing table of ids, load at most 1/2 ------------------------------- */
-
-typedef struct names {
-    uint32_t *slot;
-    size_t slots, n, cap;
-    char **name;
-} names;
-
-static void names_grow(names *t)
-{
-    fw_free(t->slot);
-    t->slots = t->slots ? t->slots * 2 : 1024;
-    t->slot = FW_ARRAY(uint32_t, t->slots);
-    memset(t->slot, 0xFF, t->slots * sizeof *t->slot);
-    for (size_t i = 0; i < t->n; i++) {
-        size_t at = fw_hash_bytes(t->name[i], strlen(t->name[i])).lo & (t->slots - 1);
-        while (t->slot[at] != FW_NO_LABEL) at = (at + 1) & (t->slots - 1);
-        t->slot[at] = (uint32_t)i;
-    }
-}
-
-static uint32_t names_id(names *t, const char *text, size_t n)
-{
-    if (2 * (t->n + 1) > t->slots) names_grow(t);
-    size_t at = fw_hash_bytes(text, n).lo & (t->slots - 1);
-    for (; t->slot[at] != FW_NO_LABEL; at = (at + 1) & (t->slots - 1)) {
-        const char *have = t->name[t->slot[at]];
-        if (!strncmp(have, text, n) && !have[n]) return t->slot[at];
-    }
-    fw_reserve(&t->name, &t->cap, t->n + 1, sizeof *t->name);
-    t->name[t->n] = fw_format("%.*s", (int)n, text);
-    return t->slot[at] = (uint32_t)t->n++;
-}
+/* ---- images and labels ----------------------------------------------------------------------------------------- */
 
 static void label_rows(fw_view *v)
 {
-    names table = {0};
+    fw_intern table = {0};
     for (size_t s = 0; s < v->shards; s++) {
         const fw_shard *sh = v->shard[s];
         uint32_t *map = FW_ARRAY(uint32_t, sh->label_off.rows);
@@ -100,13 +68,13 @@ static void label_rows(fw_view *v)
             *to = FW_NO_LABEL;
             if (id == FW_NO_LABEL || !v->alive[v->base[s] + r]) continue;
             const char *text = fw_shard_label(sh, r, &n);
-            if (map[id] == FW_NO_LABEL) map[id] = names_id(&table, text, n);
+            if (map[id] == FW_NO_LABEL) map[id] = fw_intern_get(&table, text, n);
             *to = map[id];
         }
         fw_free(map);
     }
     v->labels = table.n;
-    v->label_name = table.name;
+    v->label_name = table.text; /* ours now */
     fw_free(table.slot);
 }
 
@@ -425,50 +393,7 @@ void fw_cache_free(struct fw_cache *c)
     fw_free(c);
 }
 
-/* ---- running one whole stage ----------------------------------------------------------------------------------- */
-
-typedef struct making { /* what fw_task_save and fw_task_path need while a stage runs */
-    fw_staging *staging;
-    uint64_t saved; /* bit per output */
-} making;
-
-/* One WHOLE stage runs at a time per fw_run, so its staging lives on the cache's owner through the task. */
-struct whole_task {
-    fw_task task;
-    making make;
-};
-
-char *fw_task_path(fw_task *t, const char *file)
-{
-    struct whole_task *w = (struct whole_task *)(void *)t;
-    return fw_format("%s/%s", fw_staging_dir(w->make.staging), file);
-}
-
-int fw_task_save(fw_task *t, const char *column, const void *data, size_t rows, fw_err *e)
-{
-    struct whole_task *w = (struct whole_task *)(void *)t;
-    for (int i = 0; t->stage->outputs[i].name; i++) {
-        const fw_output *o = &t->stage->outputs[i];
-        if (strcmp(o->name, column)) continue;
-        char *path = fw_task_path(t, column);
-        int rc = fw_column_save(path, o->type, o->width ? o->width : t->width, data, rows, e);
-        fw_free(path);
-        w->make.saved |= (uint64_t)1 << i;
-        return rc;
-    }
-    return fw_fail(e, FW_EFAIL, "stage '%s' saves '%s', which it does not declare", t->stage->name, column);
-}
-
-int fw_task_save_json(fw_task *t, const char *file, json_t *j, fw_err *e)
-{
-    char *text = j ? json_dumps(j, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL, *path = fw_task_path(t, file);
-    int rc = text ? fw_file_write(path, text, strlen(text), e)
-                  : fw_fail(e, FW_EFAIL, "write '%s': a value is not a number", path);
-    fw_free(path);
-    free(text);
-    json_decref(j);
-    return rc;
-}
+/* ---- what else a stage asks for ----------------------------------------------------------------------------------- */
 
 int fw_task_modeldesc(fw_task *t, const char *setting, size_t at, fw_modeldesc **out, fw_err *e)
 {
@@ -540,41 +465,4 @@ int fw_task_vector_sources(fw_task *t, int *dim, bool *photos, fw_err *e)
 fw_task fw_run_reader(fw_run *r)
 {
     return (fw_task){.conf = r->conf, .store = r->store, .workers = r->workers, .run = r};
-}
-
-static int check_saved(const struct whole_task *w, fw_err *e)
-{
-    for (int i = 0; w->task.stage->outputs[i].name; i++)
-        if (!(w->make.saved >> i & 1))
-            return fw_fail(e, FW_EFAIL, "stage '%s' did not save '%s'", w->task.stage->name,
-                           w->task.stage->outputs[i].name);
-    return FW_OK;
-}
-
-int fw_run_whole(fw_run *r, size_t stage, fw_err *e)
-{
-    if (fw_run_done(r, stage, -1)) return FW_OK;
-    const fw_stage *st = fw_stages[stage];
-    struct whole_task w = {.task = fw_run_reader(r)};
-    w.task.stage = st;
-    double start = fw_now();
-    omp_set_num_threads(r->workers);
-    w.make.staging = fw_staging_begin(r->store, st->name, -1, r->whole_key[stage], e);
-    if (!w.make.staging) return e->code;
-    int rc = st->open ? st->open(&w.task, e) : FW_OK;
-    if (!rc) rc = st->run(&w.task, e);
-    if (st->close) st->close(&w.task);
-    if (!rc) rc = check_saved(&w, e);
-    if (!rc) rc = fw_check_stop(e); /* who was stopped may have left something out */
-    char *recipe = rc ? NULL : fw_run_recipe(r, stage, e);
-    if (!rc && !recipe) rc = e->code;
-    if (!rc)
-        rc = fw_staging_commit(w.make.staging, recipe, e);
-    else
-        fw_staging_abandon(w.make.staging);
-    fw_free(recipe);
-    if (rc) return fw_context(e, "stage '%s'", st->name), rc;
-    r->seconds[stage] = fw_now() - start;
-    fw_log(FW_INFO, "%s: %.1f s", st->name, r->seconds[stage]);
-    return FW_OK;
 }
