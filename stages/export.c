@@ -519,7 +519,7 @@ int fw_export(fw_run *r, const fw_args *a, const char *dir, fw_err *e)
     if (!rc) rc = fw_place_recover(dir, e);
     if (!rc) rc = fw_mkdirs(staging, e);
     if (!rc) rc = write_all(&x, e);
-    if (!rc) rc = fw_place_commit(staging, dir, x.json ? json_files : csv_files, e);
+    if (!rc) rc = fw_place_commit(staging, dir, x.json ? json_files : csv_files, true, e);
     fw_remove_tree(staging, NULL);
     fw_free(staging);
     if (!rc) fw_log(FW_INFO, "export: '%s' in %.1f s", dir, fw_now() - start);

@@ -3,12 +3,13 @@
 #include "../lib/log.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#define MOVING ".moving.tables"
+#define MOVING ".moving"
 #define GONE   ".gone" /* in MOVING: names of files that the new export does not have, one a line */
 
 static int remove_file(const char *dir, const char *name, fw_err *e)
@@ -34,7 +35,8 @@ static int remove_gone(const char *moving, const char *dir, fw_err *e)
 static int move_file(const char *from, const char *to, const char *name, fw_err *e)
 {
     char *a = fw_format("%s/%s", from, name), *b = fw_format("%s/%s", to, name);
-    int rc = rename(a, b) ? fw_fail_errno(e, "move '%s' to '%s'", a, b) : FW_OK;
+    int rc = fw_is_dir(b) ? fw_remove_tree(b, e) : FW_OK;
+    if (!rc && rename(a, b)) rc = fw_fail_errno(e, "move '%s' to '%s'", a, b);
     fw_free(a);
     fw_free(b);
     return rc;
@@ -61,7 +63,7 @@ static int list_gone(const char *staging, const char *const *mine, fw_err *e)
     fw_buf text = {0};
     char *path = fw_format("%s/" GONE, staging);
     fw_buf_puts(&text, "");
-    for (; *mine; mine++) {
+    for (; mine && *mine; mine++) {
         char *file = fw_format("%s/%s", staging, *mine);
         if (!fw_exists(file)) fw_buf_printf(&text, "%s\n", *mine);
         fw_free(file);
@@ -72,14 +74,36 @@ static int list_gone(const char *staging, const char *const *mine, fw_err *e)
     return rc;
 }
 
-int fw_place_commit(const char *staging, const char *dir, const char *const *mine, fw_err *e)
+static int check_free(const char *staging, const char *dir, fw_err *e)
 {
+    fw_names names;
+    FW_TRY(fw_list_dir(staging, &names, e));
+    for (size_t i = 0; !e->code && i < names.n; i++) {
+        char *path = fw_format("%s/%s", dir, names.name[i]);
+        if (fw_exists(path)) fw_fail(e, FW_EUSAGE, "export: '%s' exists already; --force replaces it", path);
+        fw_free(path);
+    }
+    fw_names_free(&names);
+    return e->code;
+}
+
+int fw_place_commit(const char *staging, const char *dir, const char *const *mine, bool force, fw_err *e)
+{
+    if (!force) FW_TRY(check_free(staging, dir, e));
     FW_TRY(list_gone(staging, mine, e));
     FW_TRY(fw_fsync_path(staging, e));
     char *moving = fw_format("%s/" MOVING, dir);
     int rc = rename(staging, moving) ? fw_fail_errno(e, "move '%s' to '%s'", staging, moving) : fw_fsync_path(dir, e);
     fw_free(moving);
     return rc ? rc : finish(dir, e);
+}
+
+/* .writing.PID of a process that is no more: another export may be at work in the same folder. */
+static bool is_left_over(const char *name)
+{
+    if (strncmp(name, ".writing.", 9)) return false;
+    const long pid = strtol(name + 9, NULL, 10);
+    return pid <= 0 || pid == (long)getpid() || (kill((pid_t)pid, 0) && errno == ESRCH);
 }
 
 int fw_place_recover(const char *dir, fw_err *e)
@@ -92,7 +116,7 @@ int fw_place_recover(const char *dir, fw_err *e)
         if (!strcmp(names.name[i], MOVING)) {
             fw_log(FW_INFO, "export: finishing the one in '%s' that was interrupted while it was moved there", dir);
             rc = finish(dir, e);
-        } else if (!strncmp(names.name[i], ".writing.", 9)) {
+        } else if (is_left_over(names.name[i])) {
             rc = fw_remove_tree(path, e);
         }
         fw_free(path);

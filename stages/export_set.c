@@ -2,6 +2,7 @@
 #include "../lib/log.h"
 #include "../lib/pipe.h"
 #include "decide.h"
+#include "export_place.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -260,64 +261,6 @@ static int check_target(const writing *w, const char *dir, bool force, fw_err *e
     return e->code;
 }
 
-static int move_one(const char *from, const char *to, const char *name, bool force, fw_err *e)
-{
-    char *a = fw_format("%s/%s", from, name), *b = fw_format("%s/%s", to, name);
-    int rc = FW_OK;
-    if (fw_exists(b) && !force) rc = fw_fail(e, FW_EUSAGE, "export: '%s' exists already; --force replaces it", b);
-    if (!rc && force && fw_is_dir(b)) rc = fw_remove_tree(b, e);
-    if (!rc && rename(a, b)) rc = fw_fail_errno(e, "move '%s' to '%s'", a, b);
-    fw_free(a);
-    fw_free(b);
-    return rc;
-}
-
-/* All of the set, or after a failure nothing: what was moved goes back and is removed with the staging folder. */
-static int move_into_place(const char *from, const char *to, bool force, fw_err *e)
-{
-    fw_names names;
-    FW_TRY(fw_list_dir(from, &names, e));
-    size_t i = 0;
-    while (i < names.n && !move_one(from, to, names.name[i], force, e)) i++;
-    while (e->code && i--) move_one(to, from, names.name[i], false, e);
-    fw_names_free(&names);
-    return e->code ? e->code : fw_fsync_path(to, e);
-}
-
-/* A set of several files cannot appear in one step where others lie. So the finished staging folder is renamed first:
- * from then on the set exists, and whoever comes next and finds it half moved, after a power cut, moves the rest. */
-#define MOVING ".moving"
-
-static int finish_move(const char *dir, bool force, fw_err *e)
-{
-    char *moving = fw_format("%s/" MOVING, dir);
-    int rc = move_into_place(moving, dir, force, e);
-    fw_remove_tree(moving, NULL);
-    fw_free(moving);
-    return rc;
-}
-
-/* What an interrupted export left in `dir`. */
-static int recover(const char *dir, fw_err *e)
-{
-    char *moving = fw_format("%s/" MOVING, dir);
-    int rc = FW_OK;
-    if (fw_exists(moving)) {
-        fw_log(FW_INFO, "export: finishing the set in '%s' that was interrupted while it was moved there", dir);
-        rc = finish_move(dir, true, e);
-    }
-    fw_free(moving);
-    return rc;
-}
-
-static int commit(const char *staging, const char *dir, bool force, fw_err *e)
-{
-    char *moving = fw_format("%s/" MOVING, dir);
-    int rc = rename(staging, moving) ? fw_fail_errno(e, "move '%s' to '%s'", staging, moving) : fw_fsync_path(dir, e);
-    fw_free(moving);
-    return rc ? rc : finish_move(dir, force, e);
-}
-
 /* Everything of the staging folder's file system onto the disk: one call instead of one per image. */
 static int sync_all(const char *dir, fw_err *e)
 {
@@ -346,7 +289,7 @@ int fw_export_set(fw_run *r, const fw_args *a, const fw_set_format *format, cons
     writing w = {.run = r, .format = format, .set = {.conf = r->conf, .dir = staging}};
     int rc = fw_run_source(r, 0, &w.source, e);
     if (!rc) rc = fw_mkdirs(dir, e);
-    if (!rc) rc = recover(dir, e);
+    if (!rc) rc = fw_place_recover(dir, e);
     if (!rc) rc = check_target(&w, dir, a->force, e);
     if (!rc) rc = choose(&w, a->all, e);
     if (!rc && format->grouped) rc = group(&w, e);
@@ -356,7 +299,7 @@ int fw_export_set(fw_run *r, const fw_args *a, const fw_set_format *format, cons
     memset(w.identity, 0xff, w.texts * sizeof *w.identity); /* FW_NO_LABEL */
     if (!rc) rc = write_images(&w, e);
     if (!rc) rc = sync_all(staging, e);
-    if (!rc) rc = commit(staging, dir, a->force, e);
+    if (!rc) rc = fw_place_commit(staging, dir, NULL, a->force, e);
     if (fw_exists(staging)) fw_remove_tree(staging, NULL);
     if (!rc)
         fw_log(FW_INFO, "export: %llu images of %u identities to '%s' as %s in %.1f s%s",

@@ -160,6 +160,7 @@ static int run_everything(fw_run *r, const fw_args *a, fw_err *e)
     FW_TRY(fw_store_clean_tmp(r->store, e));
     FW_TRY(ingest_all(r, a, e));
     FW_TRY(fw_run_plan(r, e));
+    FW_TRY(fw_remember(r->conf, a->work, e)); /* not before: a command line that is refused changes nothing */
     last_shard_stage(r, &last);
     FW_TRY(fw_extract(r, 0, last, -1, e));
     for (size_t i = last + 1; i < r->stages; i++) {
@@ -229,7 +230,6 @@ int fw_cmd_run(const fw_args *a, fw_err *e)
     fw_run *r;
     FW_TRY(check_sources(a, e));
     int rc = fw_open_run(a, true, FW_LOCK_EXCLUSIVE, &s, &r, e);
-    if (!rc) rc = fw_remember(a->conf, a->work, e);
     if (!rc && *a->conf->origin && !a->quiet) fw_log(FW_INFO, "settings given:\n%s", a->conf->origin);
     if (!rc) rc = run_everything(r, a, e);
     fw_close_run(s, r);

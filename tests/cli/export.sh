@@ -19,8 +19,8 @@ facewash export --work w --out x --set embed.flip=yes; echo "-> $?"
 echo "--- what this export does not write is not left from an older one, and a half moved export is finished"
 facewash export --work w --out second --set export.embeddings=no; echo "-> $?"
 ls second
-mkdir half; cp first/*.csv first/*.lst half; mkdir half/.moving.tables half/.writing.1
-mv half/keep.lst half/images.csv half/.moving.tables; echo embeddings.csv >half/.moving.tables/.gone
+mkdir half; cp first/*.csv first/*.lst half; mkdir half/.moving half/.writing.4999999
+mv half/keep.lst half/images.csv half/.moving; echo embeddings.csv >half/.moving/.gone
 echo damaged >half/images.csv
 facewash export --work nowhere --out half; facewash export --work w --out half; echo "-> $?"
 diff -r -x summary.json -x 'embeddings.npy' first half && find half -mindepth 1 -name '.*'

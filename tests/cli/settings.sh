@@ -6,6 +6,8 @@ cat w/settings.json
 facewash export --work w --out x; echo "-> $?"
 facewash gc --work w --dry-run
 facewash status --work w | grep -v ' nothing$'
+mkdir other; facewash run --input dir:other --work w --set detect.size=800 -q 2>/dev/null; echo "-> $?"
+facewash export --work w --out x -q; echo "a run that is refused changes nothing -> $?"
 echo "--- on top of them, for this command"
 facewash export --work w --out y --set detect.size=640; echo "-> $?"
 echo "--- to go on without --input"
