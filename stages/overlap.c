@@ -163,7 +163,7 @@ static int run_overlap(fw_task *t, fw_err *e)
 const fw_stage fw_stage_overlap = {
     .name = "overlap",
     .summary = "find people and photos that are also in a benchmark",
-    .version = 3, /* 3: unreliable photos count for less */
+    .version = 4, /* 4: who has no face is nobody */
     .scope = FW_SCOPE_WHOLE,
     .benchmarks = true,
     .outputs = outputs,
